@@ -1,0 +1,1 @@
+"""Fixtures that every test can use. Engines are started once for the whole run."""

@@ -1,0 +1,73 @@
+"""Payloads as canonical JSON: one payload, one spelling.
+
+Sorted keys, no spaces, integers of any size apart from floats (``3`` is not
+``3.0``), the shortest float that reads back the same bits, no NaN, UTF-8.
+"""
+
+import json
+import math
+import re
+from typing import Any
+
+import orjson
+
+from vecferry.errors import RecordError
+
+_OPTIONS = orjson.OPT_SORT_KEYS
+_LONG_DIGITS = re.compile(rb"[0-9]{19}")
+
+
+def encode_payload(payload: dict[str, Any]) -> bytes:
+    """Return the canonical bytes of a payload.
+
+    Raises:
+        RecordError: It holds NaN, an infinity, or what JSON cannot say.
+    """
+    try:
+        data = orjson.dumps(payload, option=_OPTIONS)
+    except TypeError:  # integers beyond 64 bits, lone surrogates, foreign types
+        return _encode_slowly(payload)
+    if b"null" in data:  # orjson writes NaN as null, and null must stay null
+        _refuse_nan(payload, "")
+    return data
+
+
+def decode_payload(data: bytes) -> dict[str, Any]:
+    """Return the payload; integers keep every digit.
+
+    Raises:
+        RecordError: The bytes are not a JSON object.
+    """
+    try:
+        value = json.loads(data) if _has_long_digits(data) else orjson.loads(data)
+    except ValueError as error:
+        raise RecordError(f"a payload of {len(data)} bytes is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise RecordError(f"a payload is a {type(value).__name__}, not an object")
+    return value
+
+
+def _has_long_digits(data: bytes) -> bool:
+    # orjson makes a float of an integer beyond 64 bits; 19 digits or more need json
+    return _LONG_DIGITS.search(data) is not None
+
+
+def _encode_slowly(payload: dict[str, Any]) -> bytes:
+    try:
+        text = json.dumps(
+            payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        )
+        return text.encode()
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"a payload cannot be written as JSON: {error}") from error
+
+
+def _refuse_nan(value: Any, path: str) -> None:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _refuse_nan(inner, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            _refuse_nan(inner, f"{path}[{index}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise RecordError(f"the payload field {path!r} is {value}, which JSON cannot hold")

@@ -1,0 +1,204 @@
+"""The Protocols between Vecferry and what it moves data between.
+
+A store adapts one database. It speaks :mod:`vecferry.model`, keeps a typed id
+and a namespace it cannot hold natively in ``_vf_id`` and ``_vf_ns``, restores
+both when it reads, and never shows another ``_vf_`` field.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from vecferry.model import Collection, Dtype, Image, Key, Metric, Point, Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a database can hold and do; the mapping is planned from it.
+
+    Attributes:
+        id_types: The types of id it keeps natively: int, uuid, str.
+        int_min, int_max: The range of its integer ids.
+        namespaces: Whether it has a real container for a namespace.
+        dtypes: Of dense vectors.
+        metrics: Of dense vectors.
+        sparse, multi, several_vectors: Whether a point can have such vectors.
+        normalises: Whether vectors are changed to unit length under cosine.
+        payload_bytes_max: The largest payload; 0 where it has no limit of its own.
+        positions: Whether a read can be asked to be at or after a position.
+        conditional_writes: Whether a write can name the version it must follow.
+        embedded: Whether it serves this machine alone, for trying things.
+    """
+
+    id_types: frozenset[str]
+    dtypes: frozenset[Dtype]
+    metrics: frozenset[Metric]
+    int_min: int = 0
+    int_max: int = 2**64 - 1
+    namespaces: bool = False
+    sparse: bool = False
+    multi: bool = False
+    several_vectors: bool = False
+    normalises: bool = False
+    payload_bytes_max: int = 0
+    positions: bool = False
+    conditional_writes: bool = False
+    embedded: bool = False
+
+
+class Ref(NamedTuple):
+    """A collection by the name it has in a store, and by the source's name for keys."""
+
+    name: str
+    logical: str
+
+
+class Bounds(NamedTuple):
+    """A part of a collection that one scan reads; a store makes and understands its own.
+
+    Attributes:
+        namespace: The container it lies in, ``""`` for the default one.
+        low: Where it begins, inclusive, in the store's own spelling; None at the start.
+        high: Where it ends, exclusive; None at the end.
+    """
+
+    namespace: str = ""
+    low: str | None = None
+    high: str | None = None
+
+
+class Write(NamedTuple):
+    """One point to write, or to delete where ``image`` is None.
+
+    ``version`` is the event's offset, for stores with conditional writes.
+    """
+
+    key: Key
+    image: Image | None
+    version: int = -1
+
+
+class Failure(NamedTuple):
+    """A write that the database refused for what it holds, never for an outage."""
+
+    key: Key
+    reason: str
+
+
+class Hit(NamedTuple):
+    """A search's answer: the key and the score in the store's own scale."""
+
+    key: Key
+    score: float
+
+
+@runtime_checkable
+class SchemaPart(Protocol):
+    """What a store says of its collections, and how it makes them."""
+
+    capabilities: Capabilities
+
+    def version(self) -> str:
+        """Return product and version; the first request, so a wrong URL shows here.
+
+        Raises:
+            ConfigError: Nothing that speaks the protocol is there, or the
+                credentials are refused.
+        """
+
+    def collections(self) -> list[str]:
+        """Return the names of all collections, sorted."""
+
+    def describe(self, name: str) -> Collection:
+        """Return the schema as the database reports it.
+
+        Raises:
+            ConfigError: There is no such collection; the nearest name is given.
+        """
+
+    def create(self, collection: Collection) -> None:
+        """Create an empty collection and its indexes, or raise; never half a collection.
+
+        Raises:
+            ConfigError: It exists, or the database cannot hold that schema.
+        """
+
+    def drop(self, name: str) -> None:
+        """Remove a collection; one that is not there is fine."""
+
+    def count(self, name: str) -> int:
+        """Return the exact number of points, all namespaces together."""
+
+
+@runtime_checkable
+class ScanPart(Protocol):
+    """Reading everything, in parts that run in parallel."""
+
+    def plan_chunks(self, name: str, points: int) -> list[Bounds]:
+        """Cut the collection into parts of about ``points`` points.
+
+        Guarantees: together the parts cover every key that exists or will
+        exist, each key in exactly one part, so that the same bounds are good
+        for a later pass.
+        """
+
+    def scan(self, ref: Ref, bounds: Bounds) -> Iterator[list[Point]]:
+        """Yield the points of one part in pages.
+
+        Guarantees: a key that exists throughout the scan is returned, at least
+        once; what is written meanwhile may be missed or seen. Vectors never
+        become Python floats.
+        """
+
+
+@runtime_checkable
+class ReadPart(Protocol):
+    """Reading single points, as strongly as the database can."""
+
+    def read(self, ref: Ref, keys: Sequence[Key], position: str = "") -> list[Point | None]:
+        """Return the points in the order of ``keys``, None for an absent one.
+
+        Guarantees: every write acknowledged before the call is seen, at or
+        after ``position`` where the store has positions.
+        """
+
+
+@runtime_checkable
+class WritePart(Protocol):
+    """Writing, durably."""
+
+    def write(self, ref: Ref, writes: Sequence[Write]) -> list[Failure]:
+        """Upsert and delete; return only when durable, with what was refused.
+
+        The keys are distinct. An image replaces the whole point.
+
+        Guarantees: a request is over, landed or never, ``timeout_s`` after it
+        was sent.
+
+        Raises:
+            UnknownOutcome: A request may have landed, or may yet.
+            TransientError: Nothing was changed by the requests that failed.
+            RecordError: The database refuses some record but does not say which.
+        """
+
+
+@runtime_checkable
+class SearchPart(Protocol):
+    """Nearest neighbours, for comparing two sides."""
+
+    def search(
+        self, ref: Ref, vector: str, queries: Sequence[Vector], k: int, *, exact: bool = True
+    ) -> list[list[Hit]]:
+        """Return the ``k`` best hits of each query, best first.
+
+        ``exact`` asks for a search without the approximate index where the
+        database has one.
+        """
+
+
+@runtime_checkable
+class Store(SchemaPart, ScanPart, ReadPart, WritePart, SearchPart, Protocol):
+    """An adapter to one database."""
+
+    def close(self) -> None:
+        """Give back connections and threads; a second call is fine."""

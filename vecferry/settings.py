@@ -1,0 +1,300 @@
+"""One migration's settings: a TOML file, then ``VECFERRY_*`` variables over it.
+
+A variable names a setting by its path: ``VECFERRY_SOURCE__API_KEY`` is
+``api_key`` of ``[source]``. Secrets are wrapped, so that printing a settings
+object never shows one.
+"""
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from vecferry.errors import ConfigError
+
+_PREFIX = "VECFERRY_"
+_NOT_SETTINGS = ("VECFERRY_TEST_", "VECFERRY_CHAOS_")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreSettings(_Frozen):
+    """How to reach one database. ``url`` is the vendor's own address."""
+
+    type: str
+    url: str = ""
+    grpc_url: str = ""
+    """Qdrant's gRPC address, where it is not the next port on the same host."""
+    api_key: SecretStr | None = None
+    api_key_file: Path | None = None
+    user: str = ""
+    password: SecretStr | None = None
+    token: SecretStr | None = None
+    database: str = ""
+    tls: bool = False
+    ca_file: Path | None = None
+    timeout_s: float = Field(30.0, gt=0)
+    """Every request's limit: after it the request has landed or never will."""
+
+    def secret(self) -> str | None:
+        """Return the API key or token from wherever it is kept.
+
+        Raises:
+            ConfigError: The file that should hold it cannot be read.
+        """
+        if self.api_key_file is not None:
+            try:
+                return self.api_key_file.expanduser().read_text().strip()
+            except OSError as error:
+                raise ConfigError(
+                    f"api_key_file {str(self.api_key_file)!r} cannot be read: {error.strerror}"
+                ) from error
+        chosen = self.api_key or self.token
+        return None if chosen is None else chosen.get_secret_value()
+
+
+class CollectionSettings(_Frozen):
+    """One collection to move; ``source`` may be a pattern (``docs_*``), then ``target`` is ``*``-like too."""
+
+    source: str
+    target: str = ""
+    """The name in the target; the source's own when empty. A ``*`` takes what the pattern's matched."""
+    vectors: Mapping[str, str] = Field(default_factory=dict)
+    """Vector names, source to target, where the mapping's own choice does not fit."""
+    allow_not_empty: bool = False
+    """Go on although the target's collection holds points."""
+    acknowledge: tuple[str, ...] = ()
+    """Fields whose loss is accepted, by the names that ``plan`` prints."""
+
+
+class LogSettings(_Frozen):
+    """The Kafka cluster, and how its topics are made."""
+
+    bootstrap_servers: str = "embedded"
+    """``embedded`` starts a broker in memory: for trying things, not for a migration."""
+    partitions: int = Field(6, ge=1, le=1024)
+    """The number of partitions of hints and events; fixed for the life of a migration."""
+    replication_factor: int | None = Field(None, ge=1)
+    """Copies of each partition; three where there are three brokers, else one."""
+    create_topics: bool = True
+    """Without it the topics must be there, and are checked."""
+    hints_retention_h: float = Field(168.0, gt=0)
+    """Longer than the longest outage of a capture worker."""
+    schema_registry_url: str = ""
+    kafka: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
+    """Any librdkafka property: TLS, SASL, buffers."""
+    heartbeat_s: float = Field(2.0, gt=0)
+    """How often a process says in ``control`` that it lives."""
+    session_timeout_s: float = Field(45.0, gt=0)
+    """How long a silent worker keeps its partitions; six seconds on the embedded broker."""
+
+    @field_validator("kafka", mode="before")
+    @classmethod
+    def _flatten(cls, value: Any) -> Any:
+        # TOML reads `sasl.username = …` as nested tables
+        return dict(_flat("", value)) if isinstance(value, dict) else value
+
+    @property
+    def embedded(self) -> bool:
+        """Whether Vecferry starts the broker itself."""
+        return self.bootstrap_servers == "embedded"
+
+
+class SnapshotSettings(_Frozen):
+    """Reading everything that the source holds."""
+
+    workers: int = Field(1, ge=0, le=64)
+    """Processes that ``up`` starts."""
+    chunk_points: int = Field(10_000, ge=1)
+    """Small enough to be cheap to repeat, large enough that markers do not count."""
+    window_offsets: int = Field(1_000_000, ge=1_000)
+    """A window lapses so many offsets after its OPEN; it bounds what a fold remembers."""
+    points_per_s_max: float = Field(0.0, ge=0)
+    """The user's own limit for each worker; 0 is none."""
+    lag_records_max: int = Field(500_000, ge=1)
+    """Wait while the appliers are this far behind, in records of one partition."""
+    latency_factor_max: float = Field(5.0, gt=1)
+    """Slow down while the source answers this many times slower than at its best."""
+
+
+class ApplySettings(_Frozen):
+    """Writing to the target."""
+
+    workers: int = Field(1, ge=0, le=256)
+    """Processes that ``up`` starts."""
+    batch_points: int = Field(512, ge=1)
+    """Databases gain little from larger requests and time out on them."""
+    batch_bytes: int = Field(8_000_000, ge=1_000)
+    """Below every database's limit of a request."""
+    writes_in_flight: int = Field(4, ge=1)
+    """Batches that one worker has out at a time, never two for one partition's same key."""
+    span_offsets: int = Field(8_192, ge=1)
+    """Nothing at or beyond the last commit plus this is sent: what a takeover must repeat."""
+    request_max_s: float = Field(30.0, gt=0)
+    """A request lands within this of being sent, or never."""
+    backoff_max_s: float = Field(30.0, gt=0)
+    """The longest pause between two tries of the same batch."""
+    commit_s: float = Field(1.0, gt=0)
+    """How often progress is committed."""
+
+
+class CaptureSettings(_Frozen):
+    """Reading back what was hinted."""
+
+    workers: int = Field(1, ge=0, le=64)
+    request_max_s: float = Field(30.0, gt=0)
+    """A write of the application lands within this of being sent, or never."""
+    intent_max_s: float = Field(5.0, gt=0)
+    """An INTENT older than this is written again before the write is sent."""
+
+
+class ParitySettings(_Frozen):
+    """Comparing both sides."""
+
+    buckets: int = Field(4_096, ge=1)
+    """Digest sums that are held at a time; a power of two."""
+    tolerance: float = Field(1e-6, ge=0)
+    """The largest difference in direction where the target normalises vectors."""
+
+    @field_validator("buckets")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value & (value - 1):
+            raise ValueError("must be a power of two")
+        return value
+
+
+class CutoverSettings(_Frozen):
+    """The switch."""
+
+    freeze_max_s: float = Field(10.0, gt=0)
+
+
+class Settings(_Frozen):
+    """One migration."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")
+    """Names the topics and the groups."""
+    source: StoreSettings
+    target: StoreSettings
+    collections: tuple[CollectionSettings, ...] = Field(min_length=1)
+    log: LogSettings = LogSettings()  # type: ignore[call-arg]
+    snapshot: SnapshotSettings = SnapshotSettings()  # type: ignore[call-arg]
+    capture: CaptureSettings = CaptureSettings()  # type: ignore[call-arg]
+    apply: ApplySettings = ApplySettings()  # type: ignore[call-arg]
+    parity: ParitySettings = ParitySettings()  # type: ignore[call-arg]
+    cutover: CutoverSettings = CutoverSettings()  # type: ignore[call-arg]
+
+    @model_validator(mode="after")
+    def _timeouts_fit(self) -> Self:
+        if self.target.timeout_s > self.apply.request_max_s:
+            raise ValueError(
+                f"target.timeout_s = {self.target.timeout_s:g} is longer than apply.request_max_s = "
+                f"{self.apply.request_max_s:g}: a request must be over before it is repeated"
+            )
+        return self
+
+
+def load_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read a migration's file and the variables over it.
+
+    Raises:
+        ConfigError: The file is not there, is not TOML, or a setting is
+            unknown (the nearest is named) or has a wrong value.
+    """
+    try:
+        document = tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path} is not there: give the migration's file with -c, or start from docs/configuration.md"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    return parse_settings(document, environ, str(path))
+
+
+def parse_settings(
+    document: Mapping[str, Any],
+    environ: Mapping[str, str] = os.environ,
+    where: str = "the settings",
+) -> Settings:
+    """Validate a document as :func:`load_settings` does."""
+    merged = _with_variables(dict(document), environ)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        lines = [_explain(problem) for problem in error.errors(include_input=False)]
+        raise ConfigError(f"{where}: " + "; ".join(lines)) from None
+
+
+def _with_variables(document: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    for name in sorted(environ):
+        if not name.startswith(_PREFIX) or name.startswith(_NOT_SETTINGS):
+            continue
+        *path, last = name.removeprefix(_PREFIX).lower().split("__")
+        if not path and last not in Settings.model_fields:
+            continue  # VECFERRY_HOME and the like are not settings
+        table = document
+        for part in path:
+            inner = table.get(part, {})
+            table[part] = dict(inner) if isinstance(inner, Mapping) else {}
+            table = table[part]
+        table[last] = _value(environ[name])
+    return document
+
+
+def _value(text: str) -> Any:
+    # lists and tables are written as JSON; everything else is read by the setting's type
+    if text[:1] in "[{":
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _flat(prefix: str, table: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, value in table.items():
+        path = f"{prefix}.{name}" if prefix else name
+        pairs += _flat(path, value) if isinstance(value, Mapping) else [(path, value)]
+    return pairs
+
+
+def _explain(problem: Any) -> str:
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(problem["loc"][:-1])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"it may be one of {', '.join(known)}"
+        return f"{path!r} is not a setting: {hint}"
+    if problem["type"] == "missing":
+        return f"{path!r} is missing"
+    return f"{path!r}: {problem['msg'].removeprefix('Value error, ')}" if path else problem["msg"]
+
+
+def _fields_at(loc: tuple[Any, ...]) -> list[str]:
+    model: Any = Settings
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        model = getattr(annotation, "__args__", (annotation,))[0]
+    return sorted(model.model_fields)

@@ -28,6 +28,7 @@ class Capabilities:
         positions: Whether a read can be asked to be at or after a position.
         conditional_writes: Whether a write can name the version it must follow.
         embedded: Whether it serves this machine alone, for trying things.
+        unnamed_vector: What a collection's only vector is called when nobody named it.
     """
 
     id_types: frozenset[str]
@@ -44,6 +45,7 @@ class Capabilities:
     positions: bool = False
     conditional_writes: bool = False
     embedded: bool = False
+    unnamed_vector: str = ""
 
 
 class Ref(NamedTuple):
@@ -142,8 +144,11 @@ class ScanPart(Protocol):
         for a later pass.
         """
 
-    def scan(self, ref: Ref, bounds: Bounds) -> Iterator[list[Point]]:
-        """Yield the points of one part in pages.
+    def scan(self, ref: Ref, bounds: Bounds, *, after: Key | None = None) -> Iterator[list[Point]]:
+        """Yield the points of one part in pages, in an order of the store's own.
+
+        With ``after``, the last key of a page that an earlier scan yielded, the
+        scan goes on behind it: how a reader goes on after a TransientError.
 
         Guarantees: a key that exists throughout the scan is returned, at least
         once; what is written meanwhile may be missed or seen. Vectors never

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from vecferry.errors import ConfigError
+from vecferry.model import Metric
 
 _PREFIX = "VECFERRY_"
 _NOT_SETTINGS = ("VECFERRY_TEST_", "VECFERRY_CHAOS_")
@@ -76,6 +77,8 @@ class CollectionSettings(_Frozen):
     """The name in the target; the source's own when empty. A ``*`` takes what the pattern's matched."""
     vectors: Mapping[str, str] = Field(default_factory=dict)
     """Vector names, source to target, where the mapping's own choice does not fit."""
+    metrics: Mapping[str, Metric] = Field(default_factory=dict)
+    """The metric of a vector whose collection has no index to read it from."""
     allow_not_empty: bool = False
     """Go on although the target's collection holds points."""
     acknowledge: tuple[str, ...] = ()

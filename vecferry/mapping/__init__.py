@@ -1,0 +1,1 @@
+"""Plans and names: what becomes of a collection in another database."""

@@ -38,17 +38,27 @@ class StoreSettings(_Frozen):
     """How to reach one database. ``url`` is the vendor's own address."""
 
     type: str
+    """The database: ``milvus``, ``qdrant``, ``memory``; each is an extra of the package."""
     url: str = ""
+    """The vendor's own address, with its port."""
     grpc_url: str = ""
     """Qdrant's gRPC address, where it is not the next port on the same host."""
     api_key: SecretStr | None = None
+    """The key, where the database wants one; better in ``VECFERRY_SOURCE__API_KEY`` than in the file."""
     api_key_file: Path | None = None
+    """A file that holds the key and nothing else, such as a mounted secret; it goes before the others."""
     user: str = ""
+    """For databases that know users."""
     password: SecretStr | None = None
+    """That user's."""
     token: SecretStr | None = None
+    """The key by the name that Milvus gives it."""
     database: str = ""
+    """The database within the server, where it has several; its default one when empty."""
     tls: bool = False
+    """Encrypt also where the address does not say so."""
     ca_file: Path | None = None
+    """The authority that signed the server's certificate; the system's own when left out."""
     timeout_s: float = Field(30.0, gt=0)
     """Every request's limit: after it the request has landed or never will."""
 
@@ -73,6 +83,7 @@ class CollectionSettings(_Frozen):
     """One collection to move; ``source`` may be a pattern (``docs_*``), then ``target`` is ``*``-like too."""
 
     source: str
+    """The name in the source, or a pattern."""
     target: str = ""
     """The name in the target; the source's own when empty. A ``*`` takes what the pattern's matched."""
     vectors: Mapping[str, str] = Field(default_factory=dict)
@@ -99,6 +110,7 @@ class LogSettings(_Frozen):
     hints_retention_h: float = Field(168.0, gt=0)
     """Longer than the longest outage of a capture worker."""
     schema_registry_url: str = ""
+    """Use the Confluent framing and this registry; without it a record carries its schema's fingerprint."""
     kafka: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
     """Any librdkafka property: TLS, SASL, buffers."""
     heartbeat_s: float = Field(2.0, gt=0)
@@ -160,6 +172,7 @@ class CaptureSettings(_Frozen):
     """Reading back what was hinted."""
 
     workers: int = Field(1, ge=0, le=64)
+    """Processes that ``up`` starts."""
     request_max_s: float = Field(30.0, gt=0)
     """A write of the application lands within this of being sent, or never."""
     intent_max_s: float = Field(5.0, gt=0)
@@ -186,6 +199,7 @@ class CutoverSettings(_Frozen):
     """The switch."""
 
     freeze_max_s: float = Field(10.0, gt=0)
+    """Writes are held for at most this long, then the switch is called off."""
 
 
 class Settings(_Frozen):
@@ -194,8 +208,11 @@ class Settings(_Frozen):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")
     """Names the topics and the groups."""
     source: StoreSettings
+    """The database to read."""
     target: StoreSettings
+    """The database to write."""
     collections: tuple[CollectionSettings, ...] = Field(min_length=1)
+    """What to move, one or more."""
     log: LogSettings = LogSettings()  # type: ignore[call-arg]
     snapshot: SnapshotSettings = SnapshotSettings()  # type: ignore[call-arg]
     capture: CaptureSettings = CaptureSettings()  # type: ignore[call-arg]
@@ -238,7 +255,7 @@ def parse_settings(
     environ: Mapping[str, str] = os.environ,
     where: str = "the settings",
 ) -> Settings:
-    """Validate a document as :func:`load_settings` does."""
+    """Validate a document as :func:``load_settings`` does."""
     merged = _with_variables(dict(document), environ)
     try:
         return Settings.model_validate(merged)

@@ -255,7 +255,7 @@ def parse_settings(
     environ: Mapping[str, str] = os.environ,
     where: str = "the settings",
 ) -> Settings:
-    """Validate a document as :func:``load_settings`` does."""
+    """Validate a document as :func:`load_settings` does."""
     merged = _with_variables(dict(document), environ)
     try:
         return Settings.model_validate(merged)

@@ -1,0 +1,127 @@
+"""The engines that a test run shares: each is started once, at its first use.
+
+An address in the environment comes first (``VECFERRY_TEST_KAFKA``, ...). Else
+the engine is started on free ports of 127.0.0.1 by whichever process of the run
+asks first, and every other process (an xdist worker, a child) gets the same
+one. It belongs to the run's first process: it stops when the run ends, also
+when that process is killed.
+
+An engine is a function here that calls :func:`shared`.
+"""
+
+import atexit
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import pytest
+
+from vecferry.log.child import stop_watcher
+from vecferry.testing import kafka as _kafka
+
+_FOLDER = "VECFERRY_TEST_RUN"
+_OWNER = "VECFERRY_TEST_OWNER"
+
+
+class Running(NamedTuple):
+    """An engine that was started.
+
+    Attributes:
+        address: What its users need, as text by name.
+        watcher: The process id whose SIGTERM stops it.
+    """
+
+    address: Mapping[str, str]
+    watcher: int
+
+
+def kafka() -> str:
+    """Return the bootstrap servers of a real Kafka of one node."""
+
+    def start(owner: int, folder: Path) -> Running:
+        server = _kafka.KafkaServer(owner=owner, folder=folder).start()
+        return Running({"bootstrap_servers": server.bootstrap_servers}, server.watcher)
+
+    given = os.environ.get("VECFERRY_TEST_KAFKA")
+    return given or shared("kafka", start, _kafka.missing)["bootstrap_servers"]
+
+
+def shared(
+    name: str, start: Callable[[int, Path], Running], missing: Callable[[], str | None]
+) -> Mapping[str, str]:
+    """Return the address of the run's engine ``name``, starting it at its first use.
+
+    Skips the test where the engine cannot run on this machine. One that can and
+    does not start skips too, with its reason, but fails where ``CI=true``.
+
+    Args:
+        name: Of the engine.
+        start: Starts it; gets the process id that it must not outlive and the
+            run's folder, where its files may go.
+        missing: Says what it lacks on this machine, None for nothing.
+    """
+    reason = missing()
+    if reason is not None:
+        pytest.skip(f"{name} cannot run here: {reason}")
+    folder = begin_run()
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        state = folder / f"{name}.json"
+        if not state.exists():
+            _write(state, _started(start, folder))
+        found: dict[str, str] = json.loads(state.read_text())
+    if "failed" in found:
+        _did_not_start(name, found["failed"])
+    return found
+
+
+def begin_run() -> Path:
+    """Return the folder of this run; its first caller owns the engines of the whole run."""
+    if _FOLDER in os.environ:
+        return Path(os.environ[_FOLDER])
+    folder = tempfile.mkdtemp(prefix="vecferry-run-")
+    os.environ[_FOLDER], os.environ[_OWNER] = folder, str(os.getpid())
+    atexit.register(end_run)
+    return Path(folder)
+
+
+def end_run() -> None:
+    """Stop every engine of the run and remove its folder; only its owner does."""
+    if os.environ.get(_OWNER) != str(os.getpid()):
+        return
+    folder = Path(os.environ.pop(_FOLDER))
+    del os.environ[_OWNER]
+    for state in folder.glob("*.json"):
+        watcher = json.loads(state.read_text()).get("watcher")
+        if watcher is not None:
+            stop_watcher(int(watcher))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(start: Callable[[int, Path], Running], folder: Path) -> dict[str, str]:
+    try:
+        running = start(int(os.environ[_OWNER]), folder)
+    except Exception as error:  # noqa: BLE001 - whatever it was, every user of it must hear it
+        return {"failed": f"{type(error).__name__}: {error}"}
+    return {**running.address, "watcher": str(running.watcher)}
+
+
+def _write(state: Path, found: Mapping[str, str]) -> None:
+    with contextlib.ExitStack() as stack:
+        part = state.with_suffix(".part")
+        stack.callback(part.unlink, missing_ok=True)
+        part.write_text(json.dumps(found))
+        part.rename(state)
+
+
+def _did_not_start(name: str, reason: str) -> NoReturn:
+    text = f"{name} can run here and did not start: {reason}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(text)
+    pytest.skip(text)

@@ -1,0 +1,258 @@
+"""Snapshot workers: everything that the source holds, into the log, in windows.
+
+Any number of workers in any number of processes share the chunks. A worker
+that dies costs what it had read of one chunk: the next one opens the same
+chunk again, in a window of its own.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from threading import Event as Flag
+
+from vecferry.digest import digest
+from vecferry.errors import HaltError, RecordError, TransientError
+from vecferry.log.codec import Codec
+from vecferry.log.control import Control
+from vecferry.log.partition import partition_of
+from vecferry.log.publish import Publisher
+from vecferry.log.topics import Topics
+from vecferry.model import Key, Point, key_bytes
+from vecferry.ports import Bounds, Ref, Store
+from vecferry.producers.chunks import Certificate, Chunk, ChunkBoard
+from vecferry.producers.throttle import Throttle
+from vecferry.record import Dead, Event, EventKind
+from vecferry.settings import SnapshotSettings
+
+_log = logging.getLogger(__name__)
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """What a snapshot worker writes to.
+
+    Attributes:
+        publisher: To ``events`` and ``dead``.
+        topics: Their names.
+        codec: How records are encoded.
+        partitions: Of ``events``.
+        control: Bounds, claims, certificates, diverged marks.
+    """
+
+    publisher: Publisher
+    topics: Topics
+    codec: Codec
+    partitions: int
+    control: Control
+
+
+@dataclass(slots=True)
+class Window:
+    """One attempt at a chunk.
+
+    Attributes:
+        opened: The offset of OPEN in each partition.
+        rows: Published so far.
+        digest: The sum modulo 2**128 of their digests.
+        dead: Points that no record can hold.
+    """
+
+    opened: list[int]
+    rows: int = 0
+    digest: int = 0
+    dead: int = 0
+
+
+class SnapshotWorker:
+    """Reads chunks until every one of its collections has its certificate."""
+
+    def __init__(
+        self,
+        settings: SnapshotSettings,
+        store: Store,
+        log: EventLog,
+        board: ChunkBoard,
+        stop: Flag,
+    ) -> None:
+        """Read from ``store``; ``stop`` ends the work at the next page."""
+        self._settings = settings
+        self._store = store
+        self._log = log
+        self._board = board
+        self._stop = stop
+        self._throttle = Throttle(settings, self._lag_records, stop)
+
+    def run(self, collections: list[str]) -> bool:
+        """Work until nothing is left to read; return whether the snapshot is complete.
+
+        Raises:
+            HaltError: A window lapses again and again, or the log is lost.
+        """
+        chunks = [chunk for name in collections for chunk in self._chunks(name)]
+        while not self._stop.is_set():
+            if self._is_paused():
+                self._stop.wait(0.5)
+                continue
+            chunk = self._board.take(chunks)
+            if chunk is not None:
+                self._read(chunk)
+            elif self._board.is_complete(chunks):
+                return True
+            else:  # others are reading the rest: be there when one of them dies
+                self._stop.wait(1.0)
+        return self._board.is_complete(chunks)
+
+    def _chunks(self, collection: str) -> list[Chunk]:
+        return self._board.bounds(collection, lambda: self._plan(collection))
+
+    def _plan(self, collection: str) -> list[Bounds]:
+        while True:
+            try:
+                return self._store.plan_chunks(collection, self._settings.chunk_points)
+            except TransientError as error:
+                self._wait_after(error, collection)
+                if self._stop.is_set():
+                    raise
+
+    def _read(self, chunk: Chunk) -> None:
+        for _ in range(_ATTEMPTS):
+            window = self.open_window(chunk)
+            if not self._publish_rows(chunk, window):
+                return  # stopped: the chunk stays without a certificate
+            if self.close_window(chunk, window):
+                self._board.certify(
+                    Certificate(chunk.id, window.rows, f"{window.digest:032x}", window.dead)
+                )
+                return
+            _log.warning(
+                "the window of chunk %s lapsed before it was closed; reading it again", chunk.id
+            )
+        raise HaltError(
+            f"the window of chunk {chunk.id} lapsed {_ATTEMPTS} times: more than snapshot.window_offsets = "
+            f"{self._settings.window_offsets} records came in while it was read. Raise it, or make "
+            f"snapshot.chunk_points smaller in a new migration"
+        )
+
+    def open_window(self, chunk: Chunk) -> Window:
+        """Publish OPEN to every partition; return when each one is acknowledged.
+
+        Acknowledged *before* the read: a row read earlier could be older than a
+        change that the log already holds.
+        """
+        note = f"{chunk.bounds.low or ''}…{chunk.bounds.high or ''}"
+        event = Event(EventKind.OPEN, chunk=chunk.id, note=note)
+        return Window(self._to_every_partition(lambda _: event))
+
+    def close_window(self, chunk: Chunk, window: Window) -> bool:
+        """Publish CLOSE to every partition; return whether the window was still open in each."""
+        self._log.publisher.flush()
+        total = window.digest.to_bytes(16, "little")
+        closed = self._to_every_partition(
+            lambda partition: Event(
+                EventKind.CLOSE,
+                chunk=chunk.id,
+                opened=window.opened[partition],
+                rows=window.rows,
+                digest=total,
+            )
+        )
+        lapse = self._settings.window_offsets
+        return all(end - start <= lapse for start, end in zip(window.opened, closed, strict=True))
+
+    def _to_every_partition(self, event_for: Callable[[int], Event]) -> list[int]:
+        offsets: dict[int, int] = {}
+        for partition in range(self._log.partitions):
+            value = self._log.codec.encode_event(event_for(partition))
+            self._log.publisher.publish(
+                self._log.topics.events,
+                value,
+                partition=partition,
+                acked=partial(offsets.__setitem__, partition),
+            )
+        self._log.publisher.flush()
+        return [offsets[partition] for partition in range(self._log.partitions)]
+
+    def _publish_rows(self, chunk: Chunk, window: Window) -> bool:
+        """Publish every row of the chunk; return False when stopped on the way."""
+        for page, took_s in self._pages(chunk):
+            for point in page:
+                self._publish_row(chunk, window, point)
+            self._throttle.after_page(len(page), took_s)
+            if self._stop.is_set():
+                return False
+        return not self._stop.is_set()
+
+    def _publish_row(self, chunk: Chunk, window: Window, point: Point) -> None:
+        key = key_bytes(point.key)
+        partition = partition_of(key, self._log.partitions)
+        value = self._log.codec.encode_event(
+            Event(EventKind.ROW, key, point.image, chunk=chunk.id, opened=window.opened[partition])
+        )
+        try:
+            self._log.publisher.publish(
+                self._log.topics.events, value, key=key, partition=partition
+            )
+        except RecordError as error:
+            self._bury(key, partition, error)
+            window.dead += 1
+            return
+        window.rows += 1
+        window.digest = (window.digest + digest(point)) % 2**128
+
+    def _bury(self, key: bytes, partition: int, error: RecordError) -> None:
+        """Dead-letter a point that the log cannot hold, and mark its key as diverged."""
+        dead = Dead(
+            topic=self._log.topics.events,
+            partition=partition,
+            offset=-1,
+            key=key,
+            value=b"",
+            reason=str(error),
+            error=type(error).__name__,
+            role="snapshot",
+            at_ms=time.time_ns() // 1_000_000,
+        )
+        self._log.publisher.publish_acked(
+            self._log.topics.dead, self._log.codec.encode_dead(dead), key=key, partition=partition
+        )
+        self._log.control.append(
+            "diverged", key.hex(), {"reason": str(error), "diverged": True, "role": "snapshot"}
+        )
+
+    def _pages(self, chunk: Chunk) -> Iterator[tuple[list[Point], float]]:
+        """Yield pages with the seconds each took; go on behind the last one after a failure."""
+        ref, last = Ref(chunk.collection, chunk.collection), None
+        while not self._stop.is_set():
+            pages = self._store.scan(ref, chunk.bounds, after=last)
+            try:
+                while True:
+                    began = time.monotonic()
+                    page = next(pages, None)
+                    if page is None:
+                        return
+                    yield page, time.monotonic() - began
+                    last = _last_key(page, last)
+            except TransientError as error:
+                self._wait_after(error, chunk.id)
+
+    def _wait_after(self, error: TransientError, what: str) -> None:
+        pause_s = self._throttle.after_failure(error)
+        _log.warning("reading %s failed, tried again after %.1f s: %s", what, pause_s, error)
+
+    def _lag_records(self) -> int | None:
+        behind = [
+            int(str(record.body["end"])) - int(str(record.body["committed"]))
+            for record in self._log.control.latest("progress").values()
+        ]
+        return max(behind, default=None)
+
+    def _is_paused(self) -> bool:
+        record = self._log.control.latest("pause").get("all")
+        return record is not None and bool(record.body.get("paused"))
+
+
+def _last_key(page: list[Point], last: Key | None) -> Key | None:
+    return page[-1].key if page else last

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Event as Flag
 
-from vecferry.digest import digest
+from vecferry.digest import MODULUS, digest_image, sum_bytes
 from vecferry.errors import HaltError, RecordError, TransientError
+from vecferry.fold import has_lapsed
 from vecferry.log.codec import Codec
 from vecferry.log.control import Control
 from vecferry.log.partition import partition_of
@@ -149,7 +150,7 @@ class SnapshotWorker:
     def close_window(self, chunk: Chunk, window: Window) -> bool:
         """Publish CLOSE to every partition; return whether the window was still open in each."""
         self._log.publisher.flush()
-        total = window.digest.to_bytes(16, "little")
+        total = sum_bytes(window.digest)
         closed = self._to_every_partition(
             lambda partition: Event(
                 EventKind.CLOSE,
@@ -160,7 +161,8 @@ class SnapshotWorker:
             )
         )
         lapse = self._settings.window_offsets
-        return all(end - start <= lapse for start, end in zip(window.opened, closed, strict=True))
+        pairs = zip(window.opened, closed, strict=True)
+        return not any(has_lapsed(opened, end, lapse) for opened, end in pairs)
 
     def _to_every_partition(self, event_for: Callable[[int], Event]) -> list[int]:
         offsets: dict[int, int] = {}
@@ -200,7 +202,7 @@ class SnapshotWorker:
             window.dead += 1
             return
         window.rows += 1
-        window.digest = (window.digest + digest(point)) % 2**128
+        window.digest = (window.digest + digest_image(key, point.image)) % MODULUS
 
     def _bury(self, key: bytes, partition: int, error: RecordError) -> None:
         """Dead-letter a point that the log cannot hold, and mark its key as diverged."""

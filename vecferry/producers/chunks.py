@@ -37,12 +37,14 @@ class Certificate(NamedTuple):
         rows: How many rows its window holds.
         digest: Sum modulo 2**128 of their digests, in hexadecimal.
         dead: Points that went to the dead-letter topic instead.
+        closed: The offset of its CLOSE in each partition: an applier past it has the rows.
     """
 
     chunk: str
     rows: int
     digest: str
     dead: int
+    closed: tuple[int, ...]
 
 
 class ChunkBoard:
@@ -60,37 +62,13 @@ class ChunkBoard:
         Guarantees: every worker gets the same ones, whoever cuts at the same
         time: the first record in ``control`` is the one that counts.
         """
-        found = self.chunks([collection])
+        found = persisted_chunks(self._control, [collection])
         if not found:
             body = {"collection": collection, "bounds": [list(bounds) for bounds in plan()]}
             self._control.append("chunks", f"{collection}/{uuid.uuid4().hex}", body)
             self._control.read_to_end()
-            found = self.chunks([collection])
+            found = persisted_chunks(self._control, [collection])
         return found
-
-    def chunks(self, collections: Iterable[str]) -> list[Chunk]:
-        """Return the persisted chunks of these collections."""
-        first: dict[str, ControlRecord] = {}
-        for record in self._control.history("chunks"):
-            first.setdefault(str(record.body["collection"]), record)
-        return [
-            Chunk(f"{name}/{number}", name, Bounds(*bounds))
-            for name in collections
-            if name in first
-            for number, bounds in enumerate(cast("list[list[Any]]", first[name].body["bounds"]))
-        ]
-
-    def certificates(self) -> dict[str, Certificate]:
-        """Return the certificates by chunk."""
-        return {
-            name: Certificate(
-                name,
-                cast("int", record.body["rows"]),
-                cast("str", record.body["digest"]),
-                cast("int", record.body["dead"]),
-            )
-            for name, record in self._control.latest("certificate").items()
-        }
 
     def take(self, chunks: Sequence[Chunk]) -> Chunk | None:
         """Claim a chunk that has no certificate and no living reader, or return None.
@@ -119,12 +97,7 @@ class ChunkBoard:
 
     def certify(self, certificate: Certificate) -> None:
         """Put a chunk's certificate on record."""
-        body = {
-            "rows": certificate.rows,
-            "digest": certificate.digest,
-            "dead": certificate.dead,
-            "worker": self._worker,
-        }
+        body = {**certificate._asdict(), "worker": self._worker}
         self._control.append("certificate", certificate.chunk, body)
 
     def _holders(self) -> dict[str, str]:
@@ -136,3 +109,27 @@ class ChunkBoard:
             if chunk not in holders and (worker == self._worker or self._is_alive(worker)):
                 holders[chunk] = worker
         return holders
+
+
+def persisted_chunks(control: Control, collections: Iterable[str]) -> list[Chunk]:
+    """Return the chunks of these collections that ``control`` holds."""
+    first: dict[str, ControlRecord] = {}
+    for record in control.history("chunks"):
+        first.setdefault(str(record.body["collection"]), record)
+    return [
+        Chunk(f"{name}/{number}", name, Bounds(*bounds))
+        for name in collections
+        if name in first
+        for number, bounds in enumerate(cast("list[list[Any]]", first[name].body["bounds"]))
+    ]
+
+
+def certificates(control: Control) -> dict[str, Certificate]:
+    """Return the certificates that ``control`` holds, by chunk."""
+    found = {}
+    for name, record in control.latest("certificate").items():
+        body = cast("dict[str, Any]", record.body)
+        found[name] = Certificate(
+            name, body["rows"], body["digest"], body["dead"], tuple(body["closed"])
+        )
+    return found

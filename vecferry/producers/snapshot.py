@@ -147,8 +147,12 @@ class SnapshotWorker:
         event = Event(EventKind.OPEN, chunk=chunk.id, note=note)
         return Window(self._to_every_partition(lambda _: event))
 
-    def close_window(self, chunk: Chunk, window: Window) -> bool:
-        """Publish CLOSE to every partition; return whether the window was still open in each."""
+    def close_window(self, chunk: Chunk, window: Window) -> tuple[int, ...] | None:
+        """Publish CLOSE to every partition; return their offsets.
+
+        None where the window had lapsed in some partition before its CLOSE:
+        readers dropped rows there, and the chunk has to be read again.
+        """
         self._log.publisher.flush()
         total = sum_bytes(window.digest)
         closed = self._to_every_partition(
@@ -162,7 +166,9 @@ class SnapshotWorker:
         )
         lapse = self._settings.window_offsets
         pairs = zip(window.opened, closed, strict=True)
-        return not any(has_lapsed(opened, end, lapse) for opened, end in pairs)
+        return (
+            None if any(has_lapsed(opened, end, lapse) for opened, end in pairs) else tuple(closed)
+        )
 
     def _to_every_partition(self, event_for: Callable[[int], Event]) -> list[int]:
         offsets: dict[int, int] = {}

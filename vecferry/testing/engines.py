@@ -24,6 +24,7 @@ import pytest
 
 from vecferry.log.child import stop_watcher
 from vecferry.testing import kafka as _kafka
+from vecferry.testing import milvus as _milvus
 
 _FOLDER = "VECFERRY_TEST_RUN"
 _OWNER = "VECFERRY_TEST_OWNER"
@@ -50,6 +51,27 @@ def kafka() -> str:
 
     given = os.environ.get("VECFERRY_TEST_KAFKA")
     return given or shared("kafka", start, _kafka.missing)["bootstrap_servers"]
+
+
+def milvus() -> str:
+    """Return the URL of a real Milvus 2.3.5."""
+
+    def start(owner: int, folder: Path) -> Running:
+        server = _milvus.MilvusServer(folder, owner=owner).start()
+        return Running({"url": server.url}, server.watcher)
+
+    given = os.environ.get("VECFERRY_TEST_MILVUS")
+    return given or shared("milvus", start, _milvus.missing)["url"]
+
+
+def milvus_lite() -> str:
+    """Return the URL of a Milvus Lite server."""
+
+    def start(owner: int, folder: Path) -> Running:
+        server = _milvus.MilvusLite(folder, owner=owner).start()
+        return Running({"url": server.url}, server.watcher)
+
+    return shared("milvus-lite", start, _milvus.missing_lite)["url"]
 
 
 def shared(
@@ -107,7 +129,7 @@ def end_run() -> None:
 def _started(start: Callable[[int, Path], Running], folder: Path) -> dict[str, str]:
     try:
         running = start(int(os.environ[_OWNER]), folder)
-    except Exception as error:  # noqa: BLE001 - whatever it was, every user of it must hear it
+    except Exception as error:
         return {"failed": f"{type(error).__name__}: {error}"}
     return {**running.address, "watcher": str(running.watcher)}
 

@@ -1,88 +1,97 @@
 """Real Milvus servers as managed children: 2.3.5 standalone and Milvus Lite.
 
-Both listen on free ports, keep their data in a directory, can be killed and
-started again on it, and die with the process that started them.
+Both listen on free ports, keep their data in a folder, can be killed and
+started again on it, and end with their owner.
 """
 
-import contextlib
+import importlib.util
 import os
-import random
+import platform
 import shutil
-import socket
-import subprocess
+import signal
 import sys
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-START_TIMEOUT_S = 180.0
-"""Generous: a loaded machine decompresses and starts the server in half a minute."""
+from vecferry.log.child import Child, Service, free_port, listens, wait_ready
 
-# prctl(PR_SET_PDEATHSIG, SIGKILL) survives the exec that follows it; the check
-# after it closes the gap in which the parent may already have gone
-_DIE_WITH_PARENT = (
-    "import ctypes, os, sys;"
-    "ctypes.CDLL(None).prctl(1, 9);"
-    "os.getppid() == int(sys.argv[1]) or sys.exit(1);"
-    "os.execvp(sys.argv[2], sys.argv[2:])"
-)
+_START_S = 180.0
+"""A loaded machine unpacks and starts the server in half a minute."""
+
+_IN_FOLDER = ("/bin/sh", "-c", 'cd "$0" && exec "$@"')
 
 
 class _Server:
-    """A child process with data, ports that stay the same, and a log file.
+    """A child with its data, ports that stay the same, and a log file.
 
-    The system kills it when the thread that called :meth:`start` ends.
+    Args:
+        folder: Where its own folder is made; the system's place when None.
+        owner: The process id that it must not outlive; this one when None.
     """
 
-    def __init__(self, data: Path | None = None) -> None:
-        self._own = data is None
-        self.data = Path(tempfile.mkdtemp(prefix="vecferry-milvus-")) if data is None else data
-        self.data.mkdir(parents=True, exist_ok=True)
-        self.process: subprocess.Popen[bytes] | None = None
+    def __init__(self, folder: Path | None = None, *, owner: int | None = None) -> None:
+        self._owner = owner
+        self._child: Child | None = None
+        self.data = Path(tempfile.mkdtemp(prefix="vecferry-milvus-", dir=folder))
         self.port = 0
 
     @property
     def url(self) -> str:
-        """Return the address for a client."""
+        """The address for a client."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Start the server on its data and wait until it serves.
+    @property
+    def watcher(self) -> int:
+        """The process id whose SIGTERM stops the server."""
+        assert self._child is not None
+        return self._child.watcher
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        assert self._child is not None
+        return self._child.pid
+
+    def start(self) -> Self:
+        """Start it, on the same data and address when it ran before, and wait until it serves.
 
         Raises:
-            RuntimeError: It died, or did not become ready; the end of its log is shown.
+            RuntimeError: It did not become ready; the end of its log is shown.
         """
-        for attempt in range(3):
-            try:
-                self._start_once()
-                return
-            except RuntimeError:
-                self.kill()
-                # a port may have been taken between looking for it and binding it;
-                # after the first success the ports are the server's address and stay
-                if attempt == 2:
-                    raise
+        # a port can be taken between looking for it and binding it: then look again
+        for _ in range(3):
+            command, env = self._prepare()
+            service = Service(
+                [*_IN_FOLDER, str(self.data), *command],
+                env=env,
+                stop=signal.SIGKILL,  # in order takes many seconds, for data that nobody wants
+                log=self.data / "server.log",
+                scratch=self.data,
+            )
+            self._child = Child(service, owner=self._owner)
+            if wait_ready(self._child, self._ready, _START_S):
+                return self
+            self._child.kill()
+        log = (self.data / "server.log").read_text(errors="replace")
+        raise RuntimeError(f"Milvus did not come up; the end of its log:\n{log[-2000:]}")
 
     def kill(self) -> None:
-        """Kill the server (SIGKILL), as a crash would; its data stays."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+        """Kill it as a crash would, and keep its data."""
+        if self._child is not None:
+            self._child.kill()
 
     def close(self) -> None:
-        """Kill the server and remove its data where it was made here."""
+        """Stop it and remove its data."""
         self.kill()
-        if self._own:
-            shutil.rmtree(self.data, ignore_errors=True)
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def __enter__(self) -> Self:
-        self.start()
-        return self
+        return self.start()
 
     def __exit__(
         self,
@@ -92,32 +101,11 @@ class _Server:
     ) -> None:
         self.close()
 
-    def _start_once(self) -> None:
+    def _prepare(self) -> tuple[Sequence[str], Mapping[str, str]]:
         raise NotImplementedError
 
-    def _spawn(self, command: list[str], environ: Mapping[str, str] | None = None) -> None:
-        with (self.data / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", _DIE_WITH_PARENT, str(os.getpid()), *command],
-                cwd=self.data,
-                env={**os.environ, **(environ or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def _wait(self, ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not ready():
-            if self.process is None or self.process.poll() is not None:
-                raise RuntimeError(f"the server died at its start: {self._log_end()}")
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"the server is not ready: {self._log_end()}")
-            time.sleep(0.1)
-
-    def _log_end(self) -> str:
-        return (self.data / "server.log").read_text(errors="replace")[-2000:]
+    def _ready(self) -> bool:
+        raise NotImplementedError
 
 
 class MilvusServer(_Server):
@@ -128,30 +116,35 @@ class MilvusServer(_Server):
     is started here, from the configuration that the package makes.
     """
 
-    def __init__(self, data: Path | None = None, **options: object) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        owner: int | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> None:
         """Prepare a server; ``options`` are settings of the package's template."""
-        super().__init__(data)
-        self._options = options
+        super().__init__(folder, owner=owner)
+        self._options = options or {}
         self._ports: dict[str, int] = {}
 
-    def _start_once(self) -> None:
+    def _prepare(self) -> tuple[Sequence[str], Mapping[str, str]]:
         self._choose_ports()
         self._write_settings()
         program = _programs() / "milvus"
-        environ = {
+        env = {
             "DEPLOY_MODE": "STANDALONE",
             "METRICS_PORT": str(self._ports["metrics"]),
             "MILVUS_RUN_DIR": str(self.data / "run"),
             "LD_LIBRARY_PATH": f"{program.parent}:{os.environ.get('LD_LIBRARY_PATH', '')}",
         }
-        self._spawn([str(program), "run", "standalone"], environ)
-        self._wait(self._healthy)
+        return [str(program), "run", "standalone"], env
 
     def _choose_ports(self) -> None:
         names = ["etcd_client", "etcd_peer", "metrics", *_settings_port_names()]
-        if not self._ports or not _all_free(self._ports.values()):
+        if not self._ports or any(listens(port) for port in self._ports.values()):
             kept = {"proxy_port": self.port} if self.port else {}
-            self._ports = dict(zip(names, free_ports(len(names)), strict=True)) | kept
+            self._ports = dict(zip(names, _free_ports(len(names)), strict=True)) | kept
         self.port = self._ports["proxy_port"]
 
     def _write_settings(self) -> None:
@@ -176,12 +169,12 @@ class MilvusServer(_Server):
             file.read_text().replace("\netcd:\n", f"\netcd:\n  config:\n    path: {etcd}\n", 1)
         )
 
-    def _healthy(self) -> bool:
+    def _ready(self) -> bool:
         url = f"http://127.0.0.1:{self._ports['metrics']}/healthz"
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
                 return bool(answer.read().strip() == b"OK")
-        except OSError:
+        except (OSError, HTTPException):
             return False
 
 
@@ -191,43 +184,34 @@ class MilvusLite(_Server):
     With more than one worker it loses rows when it is killed, so it has one.
     """
 
-    def _start_once(self) -> None:
-        self.port = self.port or free_ports(1)[0]
+    def _prepare(self) -> tuple[Sequence[str], Mapping[str, str]]:
+        self.port = self.port or free_port()
         command = [sys.executable, "-m", "milvus_lite", "server", "--max-workers", "1"]
         where = ["--data-dir", str(self.data / "db"), "--host", "127.0.0.1"]
-        self._spawn([*command, *where, "--port", str(self.port)])
-        self._wait(self._accepts)
+        return [*command, *where, "--port", str(self.port)], {}
 
-    def _accepts(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
+    def _ready(self) -> bool:
+        return listens(self.port)
 
 
-def free_ports(number: int) -> list[int]:
-    """Return ports that nothing listens on, on any address, all different.
+def missing() -> str | None:
+    """Say what Milvus 2.3.5 lacks on this machine, None for nothing."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return "the package milvus has no program for this machine"
+    return None if importlib.util.find_spec("milvus") else "the package milvus is not installed"
 
-    They lie below the range from which the system gives ports to clients, so
-    that no outgoing connection takes one in between.
-    """
-    found: list[int] = []
-    choice = random.SystemRandom()
+
+def missing_lite() -> str | None:
+    """Say what Milvus Lite lacks on this machine, None for nothing."""
+    found = importlib.util.find_spec("milvus_lite")
+    return None if found else "the package milvus-lite is not installed"
+
+
+def _free_ports(number: int) -> list[int]:
+    found: set[int] = set()
     while len(found) < number:
-        port = choice.randrange(20_000, 32_000)
-        if port not in found and _all_free([port]):
-            found.append(port)
-    return found
-
-
-def _all_free(ports: Iterable[int]) -> bool:
-    for port in ports:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("0.0.0.0", port))
-            except OSError:
-                return False
-    return True
+        found.add(free_port())
+    return list(found)
 
 
 def _settings_port_names() -> list[str]:
@@ -238,9 +222,9 @@ def _settings_port_names() -> list[str]:
 
 def _programs() -> Path:
     """Return the folder of the server's program, unpacked once for this machine."""
-    import milvus
+    import milvus  # its import opens files, so only where it is used
 
-    home = Path(os.environ.get("VECFERRY_HOME", "~/.cache/vecferry")).expanduser()
+    home = Path(os.environ.get("VECFERRY_CACHE", "~/.cache/vecferry")).expanduser()
     place = home / f"milvus-{milvus.__version__}"
     if not (place / "bin" / "milvus").exists():
         home.mkdir(parents=True, exist_ok=True)

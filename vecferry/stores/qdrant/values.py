@@ -6,19 +6,17 @@ server's parser goes, is told apart for ``_vf_x``.
 """
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from vecferry.errors import RecordError
-from vecferry.payload import decode_payload
+from vecferry.payload import decode_payload, has_long_digits
 
 NESTING_MAX = 24
 """Lists and objects within each other. A server's parser stops at 100 messages, and
 an object is three of them."""
 
 _INT64 = 2**63
-_LONG_DIGITS = re.compile(rb"[0-9]{19}")
 
 
 def split_payload(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -40,8 +38,7 @@ def split_payload(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _is_suspect(data: bytes) -> bool:
     # a look at the bytes spares a walk through nearly every payload
-    nested = data.count(b"{") + data.count(b"[") > NESTING_MAX
-    return nested or _LONG_DIGITS.search(data) is not None
+    return data.count(b"{") + data.count(b"[") > NESTING_MAX or has_long_digits(data)
 
 
 def _fits(value: Any, nesting: int) -> bool:

@@ -9,16 +9,17 @@ with the flat ``data``, ``indices`` and ``vectors_count``: both are read. What i
 written is the former, which every server from 1.13 on accepts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecferry.errors import HaltError, RecordError
-from vecferry.model import Dense, Dtype, Multi, Sparse, Vector, VectorSpec
+from vecferry.model import BITS, Dense, Dtype, Multi, Sparse, Vector, VectorKind, VectorSpec
 
-_NUMPY: dict[Dtype, str] = {"float16": "<f2", "int8": "i1", "uint8": "u1"}
+_NUMPY: Mapping[Dtype, str] = {"float16": "<f2", "int8": "i1", "uint8": "u1"}
+_KINDS: Mapping[type, VectorKind] = {Dense: "dense", Sparse: "sparse", Multi: "multi"}
 
 
 def to_float32(dtype: Dtype, data: bytes) -> bytes:
@@ -65,7 +66,7 @@ def fill_vector(message: Any, vector: Vector, spec: VectorSpec) -> bytes:
 
 
 def _require_shape(vector: Vector, spec: VectorSpec) -> None:
-    kind = {Dense: "dense", Sparse: "sparse", Multi: "multi"}[type(vector)]
+    kind = _KINDS[type(vector)]
     if kind != spec.kind:
         raise RecordError(f"vector {spec.name!r} is {kind}, the collection's is {spec.kind}")
     if isinstance(vector, Sparse):
@@ -80,8 +81,7 @@ def _require_shape(vector: Vector, spec: VectorSpec) -> None:
             f"vector {spec.name!r} has {vector.dim} dimensions, the collection {spec.dim}"
         )
     rows = vector.rows if isinstance(vector, Multi) else 1
-    bits = {"float32": 32, "float16": 16, "bfloat16": 16, "binary": 1}.get(vector.dtype, 8)
-    if len(vector.data) * 8 != vector.dim * bits * rows:
+    if len(vector.data) * 8 != vector.dim * BITS[vector.dtype] * rows:
         raise RecordError(
             f"vector {spec.name!r} holds {len(vector.data)} bytes for "
             f"{rows} x {vector.dim} {vector.dtype}"

@@ -19,11 +19,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, NoReturn
+from urllib.parse import urlsplit
 
 import pytest
 
 from vecferry.log.child import stop_watcher
 from vecferry.testing import kafka as _kafka
+from vecferry.testing import qdrant as _qdrant
 from vecferry.testing import milvus as _milvus
 
 _FOLDER = "VECFERRY_TEST_RUN"
@@ -72,6 +74,26 @@ def milvus_lite() -> str:
         return Running({"url": server.url}, server.watcher)
 
     return shared("milvus-lite", start, _milvus.missing_lite)["url"]
+
+
+def qdrant() -> tuple[str, str]:
+    """Return the addresses of a Qdrant: REST's URL, and gRPC's for a channel.
+
+    Where ``VECFERRY_TEST_QDRANT`` names one, its gRPC port is the next one, as
+    6334 is to 6333, unless ``VECFERRY_TEST_QDRANT_GRPC`` says otherwise.
+    """
+
+    def start(owner: int, folder: Path) -> Running:
+        server = _qdrant.QdrantServer(folder / "qdrant", owner=owner).start()
+        return Running({"url": server.url, "grpc_url": server.grpc_url}, server.watcher)
+
+    given = os.environ.get("VECFERRY_TEST_QDRANT")
+    if given:
+        address = urlsplit(given)
+        grpc_url = f"{address.hostname}:{(address.port or 6333) + 1}"
+        return given, os.environ.get("VECFERRY_TEST_QDRANT_GRPC", grpc_url)
+    found = shared("qdrant", start, _qdrant.missing)
+    return found["url"], found["grpc_url"]
 
 
 def shared(

@@ -25,8 +25,8 @@ import pytest
 
 from vecferry.log.child import stop_watcher
 from vecferry.testing import kafka as _kafka
-from vecferry.testing import qdrant as _qdrant
 from vecferry.testing import milvus as _milvus
+from vecferry.testing import qdrant as _qdrant
 
 _FOLDER = "VECFERRY_TEST_RUN"
 _OWNER = "VECFERRY_TEST_OWNER"

@@ -6,6 +6,7 @@ See :mod:`vecferry.testing.qdrant_server` for what that server is and is not.
 import importlib.util
 import json
 import shutil
+import socket
 import sys
 import tempfile
 import urllib.error
@@ -32,6 +33,18 @@ def missing() -> str | None:
         if importlib.util.find_spec(module) is None:
             return f"{package} is not installed"
     return None
+
+
+def _free_ports() -> tuple[int, int]:
+    """Return two ports side by side, as 6333 and 6334 are: clients derive one of the other."""
+    while True:
+        port = free_port()
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port, port + 1
 
 
 class QdrantServer:
@@ -108,7 +121,7 @@ class QdrantServer:
         first = self._ports == (0, 0)
         for _ in range(3 if first else 1):
             if first:
-                self._ports = (free_port(), free_port())
+                self._ports = _free_ports()
             self._child = Child(self._service(), owner=self._owner)
             if wait_ready(self._child, self._ready, _START_TIMEOUT_S):
                 return self

@@ -75,11 +75,7 @@ def _services() -> list[Any]:
     )
 
     files = (collections_service_pb2, points_service_pb2, qdrant_pb2, snapshots_service_pb2)
-    return [
-        service
-        for file in files
-        for service in file.DESCRIPTOR.services_by_name.values()
-    ]
+    return [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
 
 
 def _handler(server: Server, method: Any, call: Method | None) -> Any:

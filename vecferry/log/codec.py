@@ -6,7 +6,7 @@ the schema's fingerprint, and a reader needs nothing but the released schemas
 that Vecferry ships. :class:`~vecferry.log.registry.RegistryCodec` writes the
 Confluent header instead.
 
-A codec holds no state that a call changes: threads may share one.
+Threads may share a codec.
 """
 
 from abc import ABC, abstractmethod
@@ -19,6 +19,7 @@ from fastavro import schemaless_reader, schemaless_writer
 from vecferry import schemas
 from vecferry.errors import RecordError
 from vecferry.log import wire
+from vecferry.log.event_wire import EventReader, write_event
 from vecferry.payload import decode_payload, encode_payload
 from vecferry.record import ControlRecord, Dead, Event, Hint
 from vecferry.schemas import Name, Schema
@@ -27,6 +28,7 @@ SINGLE_OBJECT = b"\xc3\x01"
 CONFLUENT = b"\x00"
 
 _HEADER_BYTES = 10
+_EVENT = schemas.load("event")
 _T = TypeVar("_T")
 
 
@@ -40,6 +42,9 @@ class Codec(ABC):
     this release does not know; ``encode_*`` raises RecordError on a vector
     whose bytes do not fit its shape.
     """
+
+    def __init__(self) -> None:
+        self._events = EventReader()
 
     @abstractmethod
     def header(self, name: Name) -> bytes:
@@ -70,11 +75,13 @@ class Codec(ABC):
         Raises:
             RecordError: A vector's bytes do not fit its dtype and shape.
         """
-        return self._encode("event", wire.event_fields(event))
+        return write_event(self.header("event"), event)
 
     def decode_event(self, data: bytes) -> Event:
         """Read what :meth:`encode_event` wrote."""
-        return self._decode("event", data, wire.event_of)
+        written, start = self.schema_of("event", data)
+        event = self._events.read(data, start) if written is _EVENT else None
+        return event or self._decode("event", data, wire.event_of)
 
     def encode_dead(self, dead: Dead) -> bytes:
         """Return a dead letter as a record's value."""
@@ -138,6 +145,7 @@ class SingleObjectCodec(Codec):
     """Avro's single-object encoding: ``C3 01``, the schema's CRC-64-AVRO fingerprint, the body."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._headers = {name: SINGLE_OBJECT + schemas.fingerprint(name) for name in schemas.NAMES}
         self._known = {
             name: {

@@ -9,7 +9,7 @@ The hash is MurmurHash2 (Austin Appleby, public domain) with the seed of
 ``Utils.toPositive`` does.
 """
 
-from functools import cache
+from functools import lru_cache
 from struct import Struct
 
 _SEED = 0x9747B28C
@@ -37,6 +37,6 @@ def partition_of(key: bytes, partitions: int) -> int:
     return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
-@cache
+@lru_cache(512)
 def _words(count: int) -> Struct:
     return Struct(f"<{count}I")

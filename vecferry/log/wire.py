@@ -61,6 +61,8 @@ def event_of(fields: dict[str, Any]) -> Event:
     image = fields["image"]
     if image is not None:
         vectors = {vector["name"]: _vector_of(vector) for vector in image["vectors"]}
+        if len(vectors) != len(image["vectors"]):
+            raise RecordError("an event holds two vectors of one name")
         fields["image"] = Image(vectors, image["payload"])
     return Event(**fields)
 

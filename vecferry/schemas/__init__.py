@@ -86,6 +86,24 @@ def by_fingerprint(name: Name) -> Mapping[bytes, Schema]:
     return MappingProxyType(known)
 
 
+@cache
+def enums(name: Name) -> Mapping[str, tuple[str, ...]]:
+    """Return the symbols of each enumeration in the current schema, by its name."""
+    found: dict[str, tuple[str, ...]] = {}
+    _find_enums(source(name), found)
+    return MappingProxyType(found)
+
+
+def _find_enums(part: Any, found: dict[str, tuple[str, ...]]) -> None:
+    if isinstance(part, dict):
+        if part.get("type") == "enum":
+            found[part["name"]] = tuple(part["symbols"])
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            _find_enums(inner, found)
+
+
 def _spell_defaults(part: Any) -> None:
     # JSON spells a default of bytes as text, and fastavro hands it on as it is
     if isinstance(part, dict):

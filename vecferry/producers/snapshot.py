@@ -37,7 +37,7 @@ class EventLog:
 
     Attributes:
         publisher: To ``events`` and ``dead``.
-        topics: Their names.
+        topics: The topics' names.
         codec: How records are encoded.
         partitions: Of ``events``.
         control: Bounds, claims, certificates, diverged marks.

@@ -62,7 +62,7 @@ class Throttle:
         with jitter, so that several workers do not come back at once.
         """
         self._failures += 1
-        pause_s = min(_PAUSE_MAX_S, 0.25 * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
+        pause_s = min(_PAUSE_MAX_S, 0.25 * 2.0**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
         pause_s = max(pause_s, error.retry_after_s or 0.0)
         self._wait(pause_s)
         return pause_s

@@ -1,0 +1,149 @@
+"""One migration, opened: its log, its stores and its plans."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from vecferry.errors import ConfigError, CutoverError
+from vecferry.log.codec import Codec, open_codec
+from vecferry.log.connection import Connection
+from vecferry.log.control import Control
+from vecferry.log.topics import Topics
+from vecferry.mapping.plan import Plan, Side, plan_mapping
+from vecferry.mapping.resolve import resolve_collections
+from vecferry.parity.full import Pair
+from vecferry.ports import Store
+from vecferry.settings import Settings, load_settings
+from vecferry.stores import open_store
+
+
+def run_folder(name: str) -> Path:
+    """Return where a running ``up`` on this machine leaves the address of its embedded broker."""
+    root = os.environ.get("VECFERRY_HOME") or Path.home() / ".local" / "state" / "vecferry"
+    return Path(root) / name
+
+
+@dataclass(frozen=True)
+class Both:
+    """The two stores and the plan of each collection.
+
+    Attributes:
+        source, target: The stores.
+        plans: One for each collection, in the order of the file.
+    """
+
+    source: Store
+    target: Store
+    plans: tuple[Plan, ...]
+
+    def pairs(self, tolerance: float) -> list[Pair]:
+        """Return what parity compares, with the tolerance where the target normalises."""
+        normalises = self.target.capabilities.normalises
+        return [
+            Pair(
+                self.source,
+                self.target,
+                plan.mapping,
+                {
+                    spec.name: tolerance
+                    for spec in plan.collection.vectors
+                    if normalises and spec.metric == "cosine" and spec.kind != "sparse"
+                },
+            )
+            for plan in self.plans
+        ]
+
+    def require_accepted(self) -> None:
+        """Raise unless every plan can go ahead.
+
+        Raises:
+            CutoverError: With every refusal.
+        """
+        reasons = [
+            f"{plan.mapping.source.name}: {refusal}"
+            for plan in self.plans
+            for refusal in plan.refusals
+        ]
+        if reasons:
+            raise CutoverError(
+                "the plan is refused; see `vecferry plan` and collections.acknowledge",
+                reasons=tuple(reasons),
+            )
+
+
+class Migration:
+    """A migration's settings and the log behind them; opened once for each command."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file at ``path``.
+
+        Raises:
+            ConfigError: See :func:`vecferry.settings.load_settings`.
+        """
+        self.path = path
+        self.settings: Settings = load_settings(path)
+        self.topics = Topics(self.settings.name)
+
+    @cached_property
+    def connection(self) -> Connection:
+        """How the broker is reached.
+
+        Raises:
+            ConfigError: The broker is the embedded one and no ``up`` runs here.
+        """
+        if not self.settings.log.embedded:
+            return Connection(self.settings.log)
+        try:
+            address = (run_folder(self.settings.name) / "broker").read_text().strip()
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"the log of {self.settings.name!r} is embedded, and no `vecferry up` runs on this machine: "
+                "an embedded log lives as long as `up` does"
+            ) from error
+        return Connection(self.settings.log, address)
+
+    @cached_property
+    def codec(self) -> Codec:
+        """How records are encoded."""
+        return open_codec(self.settings.log)
+
+    @contextlib.contextmanager
+    def control(self) -> Iterator[Control]:
+        """Open ``control``, read to its end."""
+        control = Control(self.connection, self.topics, self.codec)
+        try:
+            control.read_to_end()
+            yield control
+        finally:
+            control.close()
+
+    @contextlib.contextmanager
+    def stores(self) -> Iterator[Both]:
+        """Open both stores and plan every collection; nothing is written.
+
+        Raises:
+            ConfigError: A store cannot be reached, or a collection is missing.
+        """
+        with contextlib.ExitStack() as stack:
+            source = _open(stack, self.settings, "source")
+            target = _open(stack, self.settings, "target")
+            existing = set(target.collections())
+            plans = []
+            for entry in resolve_collections(self.settings.collections, source.collections()):
+                side = Side(source.describe(entry.source), source.capabilities)
+                there = target.describe(entry.target) if entry.target in existing else None
+                plans.append(plan_mapping(side, target.capabilities, entry, there))
+            yield Both(source, target, tuple(plans))
+
+
+def _open(stack: contextlib.ExitStack, settings: Settings, side: str) -> Store:
+    try:
+        store = open_store(getattr(settings, side))
+        stack.callback(store.close)
+        store.version()
+    except ConfigError as error:
+        raise ConfigError(f"[{side}] {error}") from error
+    return store

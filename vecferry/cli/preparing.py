@@ -1,0 +1,87 @@
+"""``init``: the privileged part: topics, first commits, the target's collections."""
+
+from typing import Any, cast
+
+from vecferry.cli.migration import Both, Migration
+from vecferry.errors import ConfigError
+from vecferry.log.control import Control
+from vecferry.log.topics import Premise, check_topics, create_topics
+
+_RECORD = "migration"
+
+
+def prepare(migration: Migration) -> list[Premise]:
+    """Make what is missing; a second run changes nothing.
+
+    Returns:
+        The broker's premises, met or not.
+
+    Raises:
+        ConfigError: A collection of the target holds points, or the
+            migration's name was used for others.
+        CutoverError: The plan is refused.
+    """
+    with migration.stores() as both:
+        both.require_accepted()
+        make = create_topics if migration.settings.log.create_topics else check_topics
+        premises = make(migration.connection, migration.topics, migration.settings.log)
+        with migration.control() as control:
+            if not _is_known(migration, both, control):
+                _require_empty(migration, both)
+                _create_collections(both)
+                control.append(_RECORD, migration.settings.name, _moves(migration, both))
+            else:
+                _create_collections(both)
+    return premises
+
+
+def _moves(migration: Migration, both: Both) -> dict[str, Any]:
+    return {
+        "source": migration.settings.source.type,
+        "target": migration.settings.target.type,
+        "partitions": migration.settings.log.partitions,
+        "collections": [
+            [plan.mapping.source.name, plan.mapping.target.name] for plan in both.plans
+        ],
+    }
+
+
+def _is_known(migration: Migration, both: Both, control: Control) -> bool:
+    """Tell whether this migration was prepared before.
+
+    Raises:
+        ConfigError: Its name was used for something else.
+    """
+    record = control.latest(_RECORD).get(migration.settings.name)
+    if record is None:
+        return False
+    wanted, known = _moves(migration, both), cast("dict[str, Any]", record.body)
+    for what in ("source", "target", "partitions", "collections"):
+        if wanted[what] != known[what]:
+            raise ConfigError(
+                f"the name {migration.settings.name!r} was used before for another migration: its {what} "
+                f"was {known[what]!r} and is now {wanted[what]!r}. Give this one another name"
+            )
+    return True
+
+
+def _require_empty(migration: Migration, both: Both) -> None:
+    allowed = {entry.source: entry.allow_not_empty for entry in migration.settings.collections}
+    existing = set(both.target.collections())
+    for plan in both.plans:
+        name = plan.mapping.target.name
+        if name not in existing or allowed.get(plan.mapping.source.name, False):
+            continue
+        points = both.target.count(name)
+        if points:
+            raise ConfigError(
+                f"the target's collection {name!r} holds {points} points already: empty it, name another one, "
+                f"or set collections.allow_not_empty = true"
+            )
+
+
+def _create_collections(both: Both) -> None:
+    existing = set(both.target.collections())
+    for plan in both.plans:
+        if plan.mapping.target.name not in existing:
+            both.target.create(plan.collection)

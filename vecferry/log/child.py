@@ -75,7 +75,7 @@ class Child:
             out: int | object = subprocess.DEVNULL
             if service.log is not None:
                 out = stack.enter_context(service.log.open("ab"))
-            self._process = _Watcher(  # noqa: S603 - the commands are our own
+            self._process = _Watcher(
                 argv,
                 env={**os.environ, **service.env},
                 stdin=subprocess.DEVNULL,
@@ -193,7 +193,7 @@ def _watch(owner: int, stop: int, scratch: str, command: list[str]) -> None:
         command,
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
-        preexec_fn=_die_with_watcher,  # noqa: PLW1509 - the watcher has one thread
+        preexec_fn=_die_with_watcher,
     )
     os.write(1, b"%d\n" % server.pid)
     os.close(1)

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from vecferry.log.child import stop_watcher
+from vecferry.log.embedded import EmbeddedBroker
 from vecferry.testing import kafka as _kafka
 from vecferry.testing import milvus as _milvus
 from vecferry.testing import qdrant as _qdrant
@@ -94,6 +95,16 @@ def qdrant() -> tuple[str, str]:
         return given, os.environ.get("VECFERRY_TEST_QDRANT_GRPC", grpc_url)
     found = shared("qdrant", start, _qdrant.missing)
     return found["url"], found["grpc_url"]
+
+
+def embedded() -> str:
+    """Return the bootstrap servers of an embedded broker."""
+
+    def start(owner: int, folder: Path) -> Running:
+        broker = EmbeddedBroker(owner=owner).start()
+        return Running({"bootstrap_servers": broker.bootstrap_servers}, broker.watcher)
+
+    return shared("embedded", start, lambda: None)["bootstrap_servers"]
 
 
 def shared(

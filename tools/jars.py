@@ -29,12 +29,12 @@ def kafka_version(pom: Path = _POM) -> str:
     raise LookupError(f"{pom} names no org.apache.kafka")
 
 
-def fetch(folder: Path) -> int:
+def fetch(folder: Path, version: str) -> int:
     """Fill ``folder/lib`` unless it is there; return Maven's exit code."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as gate:
+    with (folder / "lock").open("w") as gate:  # the test kit takes the same one
         fcntl.flock(gate, fcntl.LOCK_EX)
-        if (folder / "lib").exists():
+        if (folder / "lib" / f"kafka-server-{version}.jar").exists():
             return 0
         if shutil.which("mvn") is None or shutil.which("java") is None:
             print(
@@ -47,6 +47,7 @@ def fetch(folder: Path) -> int:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             code = _copy_with_maven(Path(scratch))
             if code == 0:
+                shutil.rmtree(folder / "lib", ignore_errors=True)
                 os.rename(Path(scratch) / "lib", folder / "lib")
         return code
 
@@ -65,7 +66,8 @@ def main(_arguments: Sequence[str]) -> int:
     """Fetch them unless a broker is given or they are there."""
     if os.environ.get("VECFERRY_TEST_KAFKA"):
         return 0
-    return fetch(cache_folder() / "kafka" / kafka_version())
+    version = kafka_version()
+    return fetch(cache_folder() / "kafka" / version, version)
 
 
 if __name__ == "__main__":

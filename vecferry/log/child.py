@@ -158,6 +158,11 @@ def free_port() -> int:
             return port
 
 
+def ended(pid: int) -> bool:
+    """Whether the process has ended."""
+    return _wait_end(pid, 0)
+
+
 def _wait_end(pid: int, timeout_s: float) -> bool:
     """Wait for the end of any process; a zombie has ended."""
     if sys.platform == "linux":

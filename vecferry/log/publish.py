@@ -83,18 +83,24 @@ class Publisher:
         self._queue(topic, value, key, partition, report)
 
     def publish_acked(
-        self, topic: str, value: bytes, *, key: bytes | None = None, partition: int
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes | None = None,
+        partition: int,
+        timeout_s: float = _BLOCK_S,
     ) -> int:
         """Publish a record, wait until it is durable, and return its offset.
 
         Raises:
             RecordError: The record is larger than the broker accepts.
             HaltError: It, or an earlier record, could not be delivered.
-            UnknownOutcome: No answer in minutes; the record may still be written.
+            UnknownOutcome: No answer in that time; the record may still be written.
         """
         answer: list[int | KafkaError] = []
         self._queue(topic, value, key, partition, functools.partial(_answer, answer))
-        deadline = time.monotonic() + _BLOCK_S
+        deadline = time.monotonic() + timeout_s
         while not answer:
             self._producer.poll(_SLICE_S / 5)
             self._connection.require_accepted()

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from vecferry.log.child import stop_watcher
+from vecferry.log.child import ended, stop_watcher
 from vecferry.log.embedded import EmbeddedBroker
 from vecferry.testing import kafka as _kafka
 from vecferry.testing import milvus as _milvus
@@ -140,7 +140,8 @@ def begin_run() -> Path:
     """Return the folder of this run; its first caller owns the engines of the whole run."""
     if _FOLDER in os.environ:
         return Path(os.environ[_FOLDER])
-    folder = tempfile.mkdtemp(prefix="vecferry-run-")
+    _sweep()
+    folder = tempfile.mkdtemp(prefix=f"vecferry-run-{os.getpid()}-")
     os.environ[_FOLDER], os.environ[_OWNER] = folder, str(os.getpid())
     atexit.register(end_run)
     return Path(folder)
@@ -157,6 +158,15 @@ def end_run() -> None:
         if watcher is not None:
             stop_watcher(int(watcher))
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove the folders of runs that were killed; their engines have stopped by themselves."""
+    for folder in Path(tempfile.gettempdir()).glob("vecferry-run-*-*"):
+        owner = folder.name.split("-")[2]
+        if owner.isdigit() and not ended(int(owner)):
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _started(start: Callable[[int, Path], Running], folder: Path) -> dict[str, str]:

@@ -10,7 +10,12 @@ from typing import Any
 import qdrant_edge as edge
 
 from vecferry.testing.qdrant_server.gate import Gate
-from vecferry.testing.qdrant_server.refusals import BadInputError, InternalError, NotFoundError
+from vecferry.testing.qdrant_server.refusals import (
+    BadInputError,
+    InternalError,
+    NotFoundError,
+    RefusalError,
+)
 from vecferry.testing.qdrant_server.schema import Config, engine_config, shapes_of, shown_config
 from vecferry.testing.qdrant_server.values import Shapes
 
@@ -24,7 +29,7 @@ def engine_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (BadInputError, NotFoundError):
+    except RefusalError:
         raise
     except Exception as error:
         raise BadInputError(f"Wrong input: {error}") from error
@@ -128,26 +133,33 @@ class Collection:
         return number
 
     def reconfigure(self, change: Callable[[Config], None]) -> None:
-        """Change the configuration in a copy, reopen the shard with it, and optimise again."""
-        config: Config = json.loads(json.dumps(self.config))
-        change(config)
-        wanted = engine_config(config)
-        self._finish_optimizing()
+        """Change a copy of the configuration, reopen the shard with it, and optimise again.
+
+        Raises:
+            BadInputError: The engine refuses it; the collection stays as it was.
+        """
         with self._gate.exclusive(), engine_errors():
+            config: Config = json.loads(json.dumps(self.config))
+            change(config)
+            wanted = engine_config(config)
             self._open_shard().close()
-            self._shard = edge.EdgeShard.load(str(self.directory / "shard"), wanted)
+            where = str(self.directory / "shard")
+            try:
+                self._shard = edge.EdgeShard.load(where, wanted)
+            except Exception:
+                self._shard = edge.EdgeShard.load(where)
+                raise
             self.config = config
             self._save()
         self._optimizing = threading.Thread(target=self._optimize, daemon=True)
         self._optimizing.start()
 
     def _optimize(self) -> None:
-        with self.reading() as shard:
-            shard.optimize()
-
-    def _finish_optimizing(self) -> None:
-        if self._optimizing is not None:
-            self._optimizing.join()
+        try:
+            with self.reading() as shard:
+                shard.optimize()
+        except NotFoundError:
+            return  # it was deleted before this began
 
     def flush(self) -> None:
         """Bring what was written to the segments, which bounds the log to replay."""
@@ -158,7 +170,6 @@ class Collection:
 
     def close(self) -> None:
         """Close the shard; what comes after finds no collection."""
-        self._finish_optimizing()
         with self._gate.exclusive():
             if self._shard is not None:
                 self._shard.flush()

@@ -23,8 +23,7 @@ def points_of(shapes: Shapes, messages: Iterable[Any]) -> list[Any]:
     """Make the engine's points of ``PointStruct`` messages."""
     made = []
     for message in messages:
-        if len(UnknownFieldSet(message)):
-            raise BadInputError("unknown field in PointStruct")
+        _require_known(message)
         payload = {key: python_of(value) for key, value in message.payload.items()}
         key, named = point_id(json_of(message.id)), _vectors_of(message.vectors)
         made.append(point(shapes, key, named, payload))
@@ -33,15 +32,23 @@ def points_of(shapes: Shapes, messages: Iterable[Any]) -> list[Any]:
 
 def point_vectors_of(shapes: Shapes, messages: Iterable[Any]) -> list[Any]:
     """Make the engine's vector updates of ``PointVectors`` messages."""
-    return [
-        point_vectors(shapes, point_id(json_of(message.id)), _vectors_of(message.vectors))
-        for message in messages
-    ]
+    made = []
+    for message in messages:
+        _require_known(message)
+        key, named = point_id(json_of(message.id)), _vectors_of(message.vectors)
+        made.append(point_vectors(shapes, key, named))
+    return made
+
+
+def _require_known(message: Any) -> None:
+    if len(UnknownFieldSet(message)):
+        raise BadInputError(f"unknown field in {message.DESCRIPTOR.name}")
 
 
 def _vectors_of(message: Any) -> Vectors:
     which = message.WhichOneof("vectors_options")
     if which is None:
+        _require_known(message)  # a kind of vectors that came later
         return {}
     if which == "vector":
         return {"": _engine_vector(message.vector)}
@@ -52,6 +59,7 @@ def _vectors_of(message: Any) -> Vectors:
 def _engine_vector(message: Any) -> Any:
     if message.WhichOneof("vector") == "dense":
         return message.dense.data[:]
+    _require_known(message)
     value = vector_of(message)
     return sparse(value["indices"], value["values"]) if isinstance(value, dict) else value
 

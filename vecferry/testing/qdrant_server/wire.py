@@ -105,6 +105,8 @@ def python_of(message: Any) -> Any:
         return {key: python_of(fields[key]) for key in fields}
     if kind == "list_value":
         return [python_of(one) for one in message.list_value.values]
+    if kind is None and len(UnknownFieldSet(message)):
+        raise BadInputError("unknown field in Value")
     return None if kind in (None, "null_value") else getattr(message, kind)
 
 

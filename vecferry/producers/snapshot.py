@@ -123,10 +123,11 @@ class SnapshotWorker:
             window = self.open_window(chunk)
             if not self._publish_rows(chunk, window):
                 return  # stopped: the chunk stays without a certificate
-            if self.close_window(chunk, window):
-                self._board.certify(
-                    Certificate(chunk.id, window.rows, f"{window.digest:032x}", window.dead)
-                )
+            closed = self.close_window(chunk, window)
+            if closed is not None:
+                digest = f"{window.digest:032x}"
+                certificate = Certificate(chunk.id, window.rows, digest, window.dead, closed)
+                self._board.certify(certificate)
                 return
             _log.warning(
                 "the window of chunk %s lapsed before it was closed; reading it again", chunk.id

@@ -1,0 +1,162 @@
+"""Plans: what becomes of each field, and what is refused."""
+
+from dataclasses import replace
+
+import pytest
+
+from vecferry.errors import ConfigError
+from vecferry.mapping.plan import Side, plan_mapping
+from vecferry.mapping.resolve import resolve_collections
+from vecferry.model import Collection, Dense, Image, Key, Point, VectorSpec
+from vecferry.ports import Capabilities
+from vecferry.settings import CollectionSettings
+
+RICH = Capabilities(
+    id_types=frozenset({"int", "uuid", "str"}),
+    dtypes=frozenset({"float32", "float16", "bfloat16", "int8", "uint8", "binary"}),
+    metrics=frozenset({"cosine", "dot", "l2", "hamming"}),
+    int_min=-(2**63),
+    namespaces=True,
+    sparse=True,
+    multi=True,
+    several_vectors=True,
+    unnamed_vector="vector",
+)
+QDRANTISH = Capabilities(
+    id_types=frozenset({"int", "uuid"}),
+    dtypes=frozenset({"float32", "float16", "uint8"}),
+    metrics=frozenset({"cosine", "dot", "l2", "l1"}),
+    sparse=True,
+    multi=True,
+    several_vectors=True,
+    normalises=True,
+)
+DOCS = CollectionSettings(source="docs")
+
+
+def a_collection(*vectors: VectorSpec, **more: object) -> Collection:
+    return Collection("docs", vectors or (VectorSpec("e", dim=3, metric="l2"),), **more)  # type: ignore[arg-type]
+
+
+def ratings(plan: object) -> dict[str, str]:
+    return {field.field: field.rating for field in plan.fields}  # type: ignore[attr-defined]
+
+
+def test_what_the_target_holds_is_exact_and_nothing_is_refused() -> None:
+    plan = plan_mapping(Side(a_collection(), RICH), RICH, DOCS)
+    assert ratings(plan) == {"vectors.e": "exact", "id": "exact"}
+    assert plan.refusals == ()
+    assert plan.collection.vectors == (VectorSpec("e", dim=3, metric="l2"),)
+
+
+def test_a_dtype_that_the_target_lacks_is_widened() -> None:
+    source = a_collection(VectorSpec("e", dtype="bfloat16", dim=3, metric="l2"))
+    plan = plan_mapping(Side(source, RICH), QDRANTISH, DOCS)
+    assert ratings(plan)["vectors.e"] == "widened"
+    assert plan.collection.vectors[0].dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        VectorSpec("e", dtype="binary", dim=8, metric="hamming"),
+        VectorSpec("e", dim=3, metric="hamming"),
+        VectorSpec("e", kind="sparse"),
+        VectorSpec("e", kind="multi", dim=3, metric="l2"),
+    ],
+)
+def test_a_vector_that_the_target_cannot_hold_is_refused_until_it_is_acknowledged(
+    spec: VectorSpec,
+) -> None:
+    target = replace(QDRANTISH, sparse=False, multi=False)
+    source = Side(a_collection(spec, VectorSpec("f", dim=3, metric="l2")), RICH)
+    plan = plan_mapping(source, target, DOCS)
+    assert ratings(plan)["vectors.e"] == "dropped"
+    assert "vectors.e" in plan.refusals[0]
+    accepted = DOCS.model_copy(update={"acknowledge": ("vectors.e",)})
+    again = plan_mapping(source, target, accepted)
+    assert again.refusals == ()
+    assert [each.name for each in again.collection.vectors] == ["f"]
+
+
+def test_a_metric_is_never_guessed() -> None:
+    source = Side(a_collection(VectorSpec("e", dim=3)), RICH)
+    assert "metric is unknown" in plan_mapping(source, QDRANTISH, DOCS).refusals[0]
+    named = DOCS.model_copy(update={"metrics": {"e": "dot"}})
+    plan = plan_mapping(source, QDRANTISH, named)
+    assert plan.refusals == ()
+    assert plan.collection.vectors[0].metric == "dot"
+
+
+def test_normalisation_is_told_beforehand() -> None:
+    source = Side(a_collection(VectorSpec("e", dim=3, metric="cosine")), RICH)
+    assert any("norm" in warning for warning in plan_mapping(source, QDRANTISH, DOCS).warnings)
+
+
+def test_string_ids_and_namespaces_are_carried_where_there_is_no_place_for_them() -> None:
+    source = a_collection(id_types=frozenset({"str"}), namespaces=("", "a"))
+    plan = plan_mapping(Side(source, RICH), QDRANTISH, DOCS)
+    assert ratings(plan)["id"] == "carried"
+    assert ratings(plan)["namespaces"] == "carried"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"dim": 4}, "dim"), ({"metric": "dot"}, "metric"), ({"dtype": "uint8"}, "dtype")],
+)
+def test_a_target_that_differs_is_refused_with_both_values(
+    change: dict[str, object], words: str
+) -> None:
+    there = Collection("docs", (replace(VectorSpec("e", dim=3, metric="l2"), **change),))  # type: ignore[arg-type]
+    plan = plan_mapping(Side(a_collection(), RICH), QDRANTISH, DOCS, there)
+    assert any(words in refusal and "'e'" in refusal for refusal in plan.refusals)
+
+
+def test_the_only_vector_of_both_sides_is_the_same_one_whatever_its_name() -> None:
+    there = Collection("docs", (VectorSpec("", dim=3, metric="l2"),))
+    plan = plan_mapping(Side(a_collection(), RICH), QDRANTISH, DOCS, there)
+    assert plan.refusals == ()
+    point = Point(Key("docs", "", 1), Image({"e": Dense("float32", 3, b"\0" * 12)}))
+    there_point = plan.mapping.apply(point)
+    assert list(there_point.image.vectors) == [""]
+    assert plan.mapping.back(there_point) == point
+
+
+def test_the_unnamed_vector_goes_by_the_name_that_it_has_there() -> None:
+    source = a_collection(VectorSpec("vector", dim=3, metric="l2"))
+    plan = plan_mapping(Side(source, RICH), QDRANTISH, DOCS)
+    assert plan.mapping.vectors == (("vector", ""),)
+
+
+def test_a_vector_name_in_the_file_that_does_not_exist_is_an_error() -> None:
+    wrong = DOCS.model_copy(update={"vectors": {"x": "y"}})
+    with pytest.raises(ConfigError, match="'x'"):
+        plan_mapping(Side(a_collection(), RICH), QDRANTISH, wrong)
+
+
+def test_hnsw_parameters_carry_over_between_vendors() -> None:
+    index = {"index_type": "HNSW", "M": 24, "efConstruction": 150}
+    source = a_collection(VectorSpec("e", dim=3, metric="l2", index=index))
+    plan = plan_mapping(Side(source, RICH), QDRANTISH, DOCS)
+    assert plan.collection.vectors[0].index == {"type": "hnsw", "m": 24, "ef_construct": 150}
+
+
+def test_patterns_are_resolved_and_names_are_checked() -> None:
+    pattern = CollectionSettings(source="docs_*", target="new_*")
+    found = resolve_collections([pattern], ["docs_b", "docs_a", "other"])
+    assert [(each.source, each.target) for each in found] == [
+        ("docs_a", "new_docs_a"),
+        ("docs_b", "new_docs_b"),
+    ]
+    with pytest.raises(ConfigError, match="did you mean 'docs'"):
+        resolve_collections([CollectionSettings(source="dosc")], ["docs"])
+    with pytest.raises(ConfigError, match="nothing_\\*"):
+        resolve_collections([CollectionSettings(source="nothing_*")], ["docs"])
+    with pytest.raises(ConfigError, match="twice"):
+        resolve_collections(
+            [
+                CollectionSettings(source="a", target="x"),
+                CollectionSettings(source="b", target="x"),
+            ],
+            ["a", "b"],
+        )

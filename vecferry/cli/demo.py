@@ -74,7 +74,10 @@ class Databases(NamedTuple):
 def run_demo(points: int) -> bool:
     """Run the whole story; return whether every point arrived."""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="vecferry-demo-") as folder, _databases(Path(folder)) as databases:
+    with (
+        tempfile.TemporaryDirectory(prefix="vecferry-demo-") as folder,
+        _databases(Path(folder)) as databases,
+    ):
         _fill(databases, points)
         path = Path(folder) / "vecferry.toml"
         path.write_text(_text(databases))
@@ -88,7 +91,9 @@ def run_demo(points: int) -> bool:
         is_equal = _compare(migration)
         _search(migration)
         _title("Done")
-        out.print(f"{points:,} points in {time.monotonic() - began:.0f} s. Nothing is left running or on disk.")
+        out.print(
+            f"{points:,} points in {time.monotonic() - began:.0f} s. Nothing is left running or on disk."
+        )
     return is_equal
 
 
@@ -117,7 +122,12 @@ def _fill(databases: Databases, points: int) -> None:
     made = corpus.documents(_COLLECTION, points)
     store = open_store(StoreSettings(type="milvus", url=databases.source.url))  # type: ignore[call-arg]
     with contextlib.closing(store):
-        spec = VectorSpec(_VECTOR, dim=corpus.DIM, metric="cosine", index={"type": "hnsw", "m": 16, "ef_construct": 100})
+        spec = VectorSpec(
+            _VECTOR,
+            dim=corpus.DIM,
+            metric="cosine",
+            index={"type": "hnsw", "m": 16, "ef_construct": 100},
+        )
         store.create(Collection(_COLLECTION, (spec,), id_types=frozenset({"int"})))
         ref = Ref(_COLLECTION, _COLLECTION)
         for start in range(0, points, _BATCH):
@@ -145,7 +155,9 @@ class _Accident:
             return
         self._pid = pids[0]
         os.kill(self._pid, signal.SIGKILL)
-        out.print(f"[yellow]applier {self._pid} was killed (SIGKILL) after {now.applied:,} points[/]")
+        out.print(
+            f"[yellow]applier {self._pid} was killed (SIGKILL) after {now.applied:,} points[/]"
+        )
 
     def told(self) -> str:
         """Say what happened, for the summary."""

@@ -8,7 +8,7 @@ from rich.markup import escape
 from vecferry.cli.migration import Migration
 from vecferry.cli.output import out
 from vecferry.errors import RecordError
-from vecferry.log.intake import read_topic
+from vecferry.log.reading import read_topic
 from vecferry.model import parse_key
 from vecferry.record import Dead
 
@@ -60,10 +60,14 @@ def show_letter(letter: Letter, codec: Any, *, whole: bool = False) -> None:
     """Print a letter for people; ``whole`` adds what the record was, never its contents."""
     dead = letter.dead
     state = "[red]open[/]" if letter.is_open else "[green]healed by a later write[/]"
-    out.print(f"[bold]{letter.place}[/] {escape(spell_key(dead.key))} {state} {escape(dead.error)}: {escape(dead.reason)}")
+    out.print(
+        f"[bold]{letter.place}[/] {escape(spell_key(dead.key))} {state} {escape(dead.error)}: {escape(dead.reason)}"
+    )
     if not whole:
         return
-    out.print(f"  given up by {dead.role}; from {dead.topic} partition {dead.partition} offset {dead.offset}, {len(dead.value)} bytes")
+    out.print(
+        f"  given up by {dead.role}; from {dead.topic} partition {dead.partition} offset {dead.offset}, {len(dead.value)} bytes"
+    )
     try:
         event = codec.decode_event(dead.value)
     except RecordError as error:
@@ -71,5 +75,8 @@ def show_letter(letter: Letter, codec: Any, *, whole: bool = False) -> None:
         return
     out.print(f"  it is an event of kind {event.kind}")
     if event.image is not None:
-        shapes = {name: f"{type(vector).__name__} of {len(vector[-1])} bytes" for name, vector in event.image.vectors.items()}
+        shapes = {
+            name: f"{type(vector).__name__} of {len(vector[-1])} bytes"
+            for name, vector in event.image.vectors.items()
+        }
         out.print(f"  vectors {escape(str(shapes))}, payload of {len(event.image.payload)} bytes")

@@ -16,7 +16,11 @@ from vecferry.cli.migration import Migration
 from vecferry.cli.output import err, log_to_stderr, out, print_json
 from vecferry.errors import ConfigError, CutoverError, VecferryError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Moves live vector collections between databases.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Moves live vector collections between databases.",
+)
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be captured or applied.")
 app.add_typer(dlq, name="dlq")
 
@@ -46,7 +50,9 @@ _chosen = {"log_format": "text"}
 
 @app.callback()
 def _options(
-    log_format: Annotated[LogFormat, typer.Option(help="How log records are written to standard error.")] = LogFormat.TEXT,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="How log records are written to standard error.")
+    ] = LogFormat.TEXT,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
 ) -> None:
     _chosen["log_format"] = log_format.value
@@ -70,7 +76,12 @@ def init(config: File = _FILE, json: Json = False) -> None:
     migration = Migration(config)
     premises = preparing.prepare(migration)
     if json:
-        print_json({"name": migration.settings.name, "premises": [premise._asdict() for premise in premises]})
+        print_json(
+            {
+                "name": migration.settings.name,
+                "premises": [premise._asdict() for premise in premises],
+            }
+        )
     else:
         planning.show_premises(premises)
         out.print(f"{escape(migration.settings.name)} is prepared: `vecferry up` starts it")
@@ -79,7 +90,9 @@ def init(config: File = _FILE, json: Json = False) -> None:
 @app.command()
 def up(
     config: File = _FILE,
-    role: Annotated[Role | None, typer.Option(help="Run one role in this process, as many times as you like.")] = None,
+    role: Annotated[
+        Role | None, typer.Option(help="Run one role in this process, as many times as you like.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Prepare and run every role under a supervisor until all is applied; Ctrl-C drains."""
@@ -100,7 +113,9 @@ def up(
 def status_command(
     config: File = _FILE,
     json: Json = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Print it again every two seconds.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Print it again every two seconds.")
+    ] = False,
 ) -> None:
     """Tell the phase, the progress, who works and how far behind the target is."""
     migration = Migration(config)
@@ -117,8 +132,13 @@ def status_command(
 @app.command()
 def wait(
     config: File = _FILE,
-    for_: Annotated[str, typer.Option("--for", help="applied: everything that the snapshot read is in the target.")] = "applied",
-    timeout_s: Annotated[float, typer.Option(help="Give up after so many seconds; 0 waits for ever.")] = 0.0,
+    for_: Annotated[
+        str,
+        typer.Option("--for", help="applied: everything that the snapshot read is in the target."),
+    ] = "applied",
+    timeout_s: Annotated[
+        float, typer.Option(help="Give up after so many seconds; 0 waits for ever.")
+    ] = 0.0,
 ) -> None:
     """Return when it is so; exit with 3 when the time is over."""
     if for_ != "applied":
@@ -149,7 +169,9 @@ def _set_paused(config: Path, *, paused: bool) -> None:
     migration = Migration(config)
     with migration.control() as control:
         if migration.settings.name not in control.latest("migration"):
-            raise ConfigError(f"{migration.settings.name!r} was never prepared: `vecferry init` does that")
+            raise ConfigError(
+                f"{migration.settings.name!r} was never prepared: `vecferry init` does that"
+            )
         control.append("pause", "all", {"paused": paused})
     out.print(f"{escape(migration.settings.name)} {'is paused' if paused else 'goes on'}")
 
@@ -183,7 +205,9 @@ def dlq_list(config: File = _FILE, json: Json = False) -> None:
 
 @dlq.command(name="explain")
 def dlq_explain(
-    place: Annotated[str, typer.Argument(help="A letter's place, as `dlq list` prints it: PARTITION:OFFSET.")],
+    place: Annotated[
+        str, typer.Argument(help="A letter's place, as `dlq list` prints it: PARTITION:OFFSET.")
+    ],
     config: File = _FILE,
     json: Json = False,
 ) -> None:

@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 
 from vecferry.errors import ConfigError, CutoverError
-from vecferry.log.codec import Codec, open_codec
+from vecferry.log.codec import Codec
 from vecferry.log.connection import Connection
 from vecferry.log.control import Control
+from vecferry.log.registry import open_codec
 from vecferry.log.topics import Topics
 from vecferry.mapping.plan import Plan, Side, plan_mapping
 from vecferry.mapping.resolve import resolve_collections
@@ -108,7 +109,7 @@ class Migration:
     @cached_property
     def codec(self) -> Codec:
         """How records are encoded."""
-        return open_codec(self.settings.log)
+        return open_codec(self.settings.log, self.topics)
 
     @contextlib.contextmanager
     def control(self) -> Iterator[Control]:

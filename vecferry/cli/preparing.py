@@ -6,6 +6,8 @@ from vecferry.cli.migration import Both, Migration
 from vecferry.errors import ConfigError
 from vecferry.log.control import Control
 from vecferry.log.topics import Premise, check_topics, create_topics
+from vecferry.mapping.names import Mapping
+from vecferry.ports import Ref
 
 _RECORD = "migration"
 
@@ -35,6 +37,31 @@ def prepare(migration: Migration) -> list[Premise]:
     return premises
 
 
+def prepared(migration: Migration, control: Control) -> list[Mapping]:
+    """Return the mapping of each collection, as it was when the migration was prepared.
+
+    Roles ask this and not the databases: a worker that starts while the other
+    side is down has its own side's work to do.
+
+    Raises:
+        ConfigError: It was never prepared.
+    """
+    record = control.latest(_RECORD).get(migration.settings.name)
+    if record is None:
+        raise ConfigError(
+            f"{migration.settings.name!r} was never prepared: `vecferry init` makes its topics and collections"
+        )
+    body = cast("dict[str, Any]", record.body)
+    return [
+        Mapping(
+            Ref(source, source),
+            Ref(target, source),
+            tuple((ours, theirs) for ours, theirs in vectors),
+        )
+        for (source, target), vectors in zip(body["collections"], body["vectors"], strict=True)
+    ]
+
+
 def _moves(migration: Migration, both: Both) -> dict[str, Any]:
     return {
         "source": migration.settings.source.type,
@@ -43,6 +70,7 @@ def _moves(migration: Migration, both: Both) -> dict[str, Any]:
         "collections": [
             [plan.mapping.source.name, plan.mapping.target.name] for plan in both.plans
         ],
+        "vectors": [[list(pair) for pair in plan.mapping.vectors] for plan in both.plans],
     }
 
 
@@ -56,7 +84,7 @@ def _is_known(migration: Migration, both: Both, control: Control) -> bool:
     if record is None:
         return False
     wanted, known = _moves(migration, both), cast("dict[str, Any]", record.body)
-    for what in ("source", "target", "partitions", "collections"):
+    for what in ("source", "target", "partitions", "collections", "vectors"):
         if wanted[what] != known[what]:
             raise ConfigError(
                 f"the name {migration.settings.name!r} was used before for another migration: its {what} "

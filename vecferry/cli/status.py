@@ -39,10 +39,19 @@ def show_status(document: dict[str, Any]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     chunks, points = document["chunks"], document["points"]
     table.add_row("chunks read", f"{chunks['certified']} of {chunks['all']}")
-    table.add_row("points", f"{points['read']:,} in the log, {points['written']:,} written to the target")
+    table.add_row(
+        "points", f"{points['read']:,} in the log, {points['written']:,} written to the target"
+    )
     behind = document["behind"]
-    table.add_row("records behind", ", ".join(f"{at}: {n:,}" for at, n in behind.items()) or "unknown: no applier has committed")
-    table.add_row("workers", ", ".join(f"{n} {role}" for role, n in sorted(document["workers"].items())) or "none")
+    table.add_row(
+        "records behind",
+        ", ".join(f"{at}: {n:,}" for at, n in behind.items())
+        or "unknown: no applier has committed",
+    )
+    table.add_row(
+        "workers",
+        ", ".join(f"{n} {role}" for role, n in sorted(document["workers"].items())) or "none",
+    )
     dead = document["diverged"]
     table.add_row("diverged keys", f"{dead}: see `vecferry dlq list`" if dead else "none")
     out.print(table)

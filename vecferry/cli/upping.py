@@ -26,7 +26,9 @@ Step = Callable[[Reached, Supervisor], None]
 """Called at every look, for who wants to do more than watch."""
 
 
-def run_all(migration: Migration, log_format: str, *, quiet: bool, step: Step | None = None) -> Reached:
+def run_all(
+    migration: Migration, log_format: str, *, quiet: bool, step: Step | None = None
+) -> Reached:
     """Run every role until all is applied or the user stops it; return how far it came.
 
     SIGINT and SIGTERM drain: every worker finishes what it has in hand and
@@ -48,7 +50,12 @@ class _Watched:
     """What is looked at, and on which screen."""
 
     def __init__(
-        self, migration: Migration, control: Control, stop: threading.Event, quiet: bool, step: Step | None
+        self,
+        migration: Migration,
+        control: Control,
+        stop: threading.Event,
+        quiet: bool,
+        step: Step | None,
     ) -> None:
         self.migration = migration
         self.control = control
@@ -73,7 +80,9 @@ def _watch(watched: _Watched, log_format: str) -> Reached:
         now = watched.look()
         screen.show(now)
     if reason is not None:
-        raise HaltError(f"{reason}. Nothing more was committed; `vecferry up` goes on once the cause is gone")
+        raise HaltError(
+            f"{reason}. Nothing more was committed; `vecferry up` goes on once the cause is gone"
+        )
     return now
 
 
@@ -115,7 +124,9 @@ class _Screen:
         for task, done in ((self._read, now.rows), (self._written, now.applied)):
             total = self._progress.tasks[task].total or 0
             speed = self._progress.tasks[task].speed or 0.0
-            self._progress.update(task, completed=done, total=max(total, done), rate=f"{speed:,.0f} points/s")
+            self._progress.update(
+                task, completed=done, total=max(total, done), rate=f"{speed:,.0f} points/s"
+            )
 
 
 @contextlib.contextmanager
@@ -163,7 +174,9 @@ def _broker(migration: Migration) -> Iterator[None]:
     address = folder / "broker"
     lock = folder / "pid"
     if lock.exists() and _lives(int(lock.read_text() or 0)):
-        raise ConfigError(f"`vecferry up` of {migration.settings.name!r} runs already, as process {lock.read_text()}")
+        raise ConfigError(
+            f"`vecferry up` of {migration.settings.name!r} runs already, as process {lock.read_text()}"
+        )
     with EmbeddedBroker() as broker:
         _write(lock, str(os.getpid()))
         _write(address, broker.bootstrap_servers)

@@ -1,5 +1,6 @@
 """The full tier finds every planted difference, and no difference where there is none."""
 
+import uuid
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,10 @@ MAPPING = Mapping(REF, REF, (("", ""),))
 
 
 @pytest.fixture
-def sides(request: pytest.FixtureRequest) -> tuple[Any, Any]:
+def sides() -> tuple[Any, Any]:
     made = []
     for side in ("source", "target"):
-        store = open_store(StoreSettings(type="memory", url=f"memory://{side}-{request.node.name}"))
+        store = open_store(StoreSettings(type="memory", url=f"memory://{side}-{uuid.uuid4().hex}"))
         store.create(Collection("docs", (VectorSpec("", dim=4, metric="cosine"),)))
         made.append(store)
     return made[0], made[1]
@@ -57,7 +58,7 @@ def test_equal_sides_are_equal(sides: tuple[Any, Any]) -> None:
 
 
 def test_every_kind_of_difference_is_named_by_key_and_field(sides: tuple[Any, Any]) -> None:
-    source, target = sides
+    target = sides[1]
     for store in sides:
         put(store, *map(a_point, range(200)))
     target.write(REF, [Write(Key("docs", "", 3), None)])

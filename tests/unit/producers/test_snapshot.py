@@ -1,6 +1,7 @@
 """The snapshot worker on a log in memory and the memory store."""
 
 import threading
+import uuid
 from typing import Any, cast
 
 import pytest
@@ -25,8 +26,8 @@ REF = Ref("docs", "docs")
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest) -> Any:
-    opened = open_store(StoreSettings(type="memory", url=f"memory://{request.node.name}"))
+def store() -> Any:
+    opened = open_store(StoreSettings(type="memory", url=f"memory://{uuid.uuid4().hex}"))
     opened.create(Collection("docs", (VectorSpec("", dim=2, metric="l2"),)))
     return opened
 

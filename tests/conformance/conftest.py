@@ -1,0 +1,65 @@
+"""The stores that the behaviour suite runs over; what one cannot do, its capabilities say."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from vecferry.ports import Store
+from vecferry.settings import StoreSettings
+from vecferry.stores import open_store
+from vecferry.testing import engines
+from vecferry.testing.subjects import Subject, create, plain
+
+
+def memory() -> StoreSettings:
+    return StoreSettings(type="memory", url="memory://conformance")
+
+
+def memory_that_normalises() -> StoreSettings:
+    return StoreSettings(type="memory", url="memory://conformance-cosine?normalises")
+
+
+def qdrant() -> StoreSettings:
+    url, grpc_url = engines.qdrant()
+    return StoreSettings(type="qdrant", url=url, grpc_url=grpc_url)
+
+
+def milvus() -> StoreSettings:
+    return StoreSettings(type="milvus", url=engines.milvus())
+
+
+def milvus_lite() -> StoreSettings:
+    return StoreSettings(type="milvus", url=engines.milvus_lite())
+
+
+STORES: list[Callable[[], StoreSettings]] = [
+    memory,
+    memory_that_normalises,
+    qdrant,
+    milvus_lite,
+    pytest.param(milvus, marks=pytest.mark.milvus),
+]
+
+
+@pytest.fixture(scope="session", params=STORES, ids=lambda settings: settings.__name__)
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    opened = open_store(request.param())
+    opened.version()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def shared(store: Store) -> Iterator[Subject]:
+    """One collection for the tests that look at their own keys only; creating is slow."""
+    subject = create(store, plain(store.capabilities))
+    yield subject
+    store.drop(subject.ref.name)
+
+
+@pytest.fixture
+def alone(store: Store) -> Iterator[Subject]:
+    """A collection that one test has for itself."""
+    subject = create(store, plain(store.capabilities))
+    yield subject
+    store.drop(subject.ref.name)

@@ -1,0 +1,73 @@
+"""What a store says of its collections, and how it makes them."""
+
+import pytest
+
+from vecferry.errors import ConfigError
+from vecferry.ports import Store
+from vecferry.testing.subjects import Subject, create, kinds, plain
+
+
+def test_a_store_speaks_the_whole_protocol(store: Store) -> None:
+    assert isinstance(store, Store)
+    assert store.version()
+
+
+def test_describe_says_what_was_created(store: Store, alone: Subject) -> None:
+    found = store.describe(alone.ref.name)
+    assert found.name == alone.ref.name
+    assert [(v.name, v.kind, v.dtype, v.dim, v.metric) for v in found.vectors] == [
+        (store.capabilities.unnamed_vector, "dense", "float32", 8, "l2")
+    ]
+
+
+def test_every_metric_is_read_back(store: Store) -> None:
+    for metric in sorted(store.capabilities.metrics - {"hamming", "jaccard", "bm25"}):
+        subject = create(store, plain(store.capabilities, metric))
+        assert store.describe(subject.ref.name).vectors[0].metric == metric
+        store.drop(subject.ref.name)
+
+
+def test_every_kind_of_vector_is_described_as_it_was_created(store: Store) -> None:
+    for spec in kinds(store.capabilities):
+        subject = create(store, spec)
+        found = store.describe(subject.ref.name).vectors
+        assert [(v.name, v.kind, v.dtype) for v in found] == [(spec.name, spec.kind, spec.dtype)]
+        assert found[0].dim == spec.dim
+        store.drop(subject.ref.name)
+
+
+def test_collections_are_listed_and_dropped(store: Store) -> None:
+    subject = create(store, plain(store.capabilities))
+    name = subject.ref.name
+    listed = store.collections()
+    assert name in listed
+    assert listed == sorted(listed)
+    store.drop(name)
+    store.drop(name)
+    assert name not in store.collections()
+
+
+def test_an_existing_collection_is_not_created_again(store: Store, shared: Subject) -> None:
+    with pytest.raises(ConfigError, match=shared.ref.name):
+        store.create(store.describe(shared.ref.name))
+
+
+def test_a_missing_collection_names_the_nearest(store: Store, shared: Subject) -> None:
+    with pytest.raises(ConfigError, match=shared.ref.name):
+        store.describe(f"{shared.ref.name}x")
+
+
+def test_a_new_collection_is_empty(store: Store, alone: Subject) -> None:
+    assert store.count(alone.ref.name) == 0
+    assert not alone.scan(alone.chunks(10))
+
+
+def test_closing_twice_is_fine(store: Store, request: pytest.FixtureRequest) -> None:
+    from vecferry.stores import open_store
+
+    settings = request.node.callspec.params["store"]()
+    other = open_store(settings)
+    other.version()
+    other.close()
+    other.close()
+    assert store.version(), "closing one client closes no other"

@@ -8,6 +8,7 @@ object never shows one.
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -27,11 +29,19 @@ from vecferry.errors import ConfigError
 from vecferry.model import Metric
 
 _PREFIX = "VECFERRY_"
+_HAS_PASSWORD = re.compile(r"\s*(\w[\w+.-]*://[^/]*|[^/]*:[^/]*)@")
 _NOT_SETTINGS = ("VECFERRY_TEST_", "VECFERRY_CHAOS_")
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _without_password(url: str, instead: str) -> str:
+    # an address is printed in messages
+    if any(_HAS_PASSWORD.match(part) for part in url.split(",")):
+        raise ValueError(f"an address must not hold a password: use {instead}")
+    return url
 
 
 class StoreSettings(_Frozen):
@@ -61,6 +71,11 @@ class StoreSettings(_Frozen):
     """The authority that signed the server's certificate; the system's own when left out."""
     timeout_s: float = Field(30.0, gt=0)
     """Every request's limit: after it the request has landed or never will."""
+
+    @field_validator("url", "grpc_url")
+    @classmethod
+    def _no_secret_in_url(cls, value: str) -> str:
+        return _without_password(value, "user and password, or token")
 
     def secret(self) -> str | None:
         """Return the API key or token from wherever it is kept.
@@ -111,8 +126,13 @@ class LogSettings(_Frozen):
     """Longer than the longest outage of a capture worker."""
     schema_registry_url: str = ""
     """Use the Confluent framing and this registry; without it a record carries its schema's fingerprint."""
-    kafka: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
-    """Any librdkafka property: TLS, SASL, buffers."""
+    schema_registry_user: str = ""
+    """For a registry with basic authentication; its password is the next one."""
+    schema_registry_password: SecretStr | None = None
+    """Better in ``VECFERRY_LOG__SCHEMA_REGISTRY_PASSWORD`` than in a file."""
+    kafka: Mapping[str, str | int | float | bool] = Field(default_factory=dict, repr=False)
+    """Any librdkafka property: TLS, SASL, buffers. A variable writes ``_`` for the dots:
+    ``VECFERRY_LOG__KAFKA__SASL_PASSWORD``. Never printed, because it may hold secrets."""
     heartbeat_s: float = Field(2.0, gt=0)
     """How often a process says in ``control`` that it lives."""
     session_timeout_s: float = Field(45.0, gt=0)
@@ -121,8 +141,19 @@ class LogSettings(_Frozen):
     @field_validator("kafka", mode="before")
     @classmethod
     def _flatten(cls, value: Any) -> Any:
-        # TOML reads `sasl.username = …` as nested tables
-        return dict(_flat("", value)) if isinstance(value, dict) else value
+        # TOML reads `sasl.username = …` as nested tables; no property's name has an underscore
+        if not isinstance(value, dict):
+            return value
+        return {name.replace("_", "."): inner for name, inner in _flat("", value)}
+
+    @field_serializer("kafka")
+    def _hide(self, value: Mapping[str, Any]) -> dict[str, str]:
+        return dict.fromkeys(value, "**********")
+
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _no_secret_in_url(cls, value: str) -> str:
+        return _without_password(value, "schema_registry_user and schema_registry_password")
 
     @property
     def embedded(self) -> bool:

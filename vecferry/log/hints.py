@@ -1,0 +1,154 @@
+"""Writing hints: which keys may have changed.
+
+A hint record holds the keys of one request that fall into its partition, so a
+bulk write of a thousand points costs one small record a partition.
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+
+from vecferry.errors import UnknownOutcome
+from vecferry.log.codec import Codec
+from vecferry.log.names import Topics
+from vecferry.log.partition import partition_of
+from vecferry.log.publish import Publisher
+from vecferry.record import Hint, HintKind
+
+_RECORD_BYTES = 500_000
+"""The keys in one record; brokers accept 1 MB unless told otherwise."""
+
+_SLICE_S = 0.001
+_EVERYWHERE = (HintKind.FILTER_INTENT, HintKind.FILTER_DONE)
+
+
+class HintWriter:
+    """Writes hints to the partitions of their keys; threads may share one."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        codec: Codec,
+        topics: Topics,
+        partitions: int,
+        *,
+        timeout_s: float = 30.0,
+    ) -> None:
+        """Take what writes.
+
+        Args:
+            publisher: Sends the records; not closed here.
+            codec: Encodes them.
+            topics: Names the topic.
+            partitions: The migration's own count.
+            timeout_s: How long ``append`` waits.
+        """
+        self._publisher = publisher
+        self._codec = codec
+        self._topic = topics.hints
+        self._partitions = partitions
+        self._timeout_s = timeout_s
+
+    def append(
+        self,
+        kind: HintKind,
+        keys: Iterable[bytes],
+        *,
+        request: str,
+        verb: str = "unknown",
+        position: str = "",
+    ) -> None:
+        """Write a request's hint and wait until it is durable in every partition it concerns.
+
+        A FILTER_INTENT and a FILTER_DONE go to every partition, with the keys
+        that are known there, or none; others only where they have keys.
+
+        Args:
+            kind: See :class:`HintKind`; a BEAT has its own method.
+            keys: Canonical key bytes; order and repetition do not matter.
+            request: Names the request.
+            verb: ``upsert``, ``delete`` or ``unknown``.
+            position: What the source says to read after.
+
+        Raises:
+            UnknownOutcome: Not everything was acknowledged in time. It may
+                still be; a hint too many does no harm, so try again.
+            HaltError: Kafka refuses the records.
+            RecordError: A key is larger than the broker accepts.
+        """
+        template = Hint(kind, request, (), verb, position, at_ms=int(time.time() * 1000))
+        groups = self._by_partition(keys, everywhere=kind in _EVERYWHERE)
+        records = [
+            (number, self._codec.encode_hint(template._replace(keys=some)))
+            for number, own in groups.items()
+            for some in _split(own)
+        ]
+        self._publish_and_wait(records, f"the {kind} of request {request!r}")
+
+    def beat(self, number: int, token: str = "") -> None:
+        """Queue one BEAT for every partition, behind what was queued before.
+
+        Does not wait: the BEAT itself is what is waited for, at the other end.
+
+        Raises:
+            HaltError: An earlier record could not be delivered.
+        """
+        hint = Hint(HintKind.BEAT, at_ms=int(time.time() * 1000), number=number, token=token)
+        value = self._codec.encode_hint(hint)
+        for partition in range(self._partitions):
+            self._publisher.publish(self._topic, value, partition=partition)
+
+    def _by_partition(
+        self, keys: Iterable[bytes], *, everywhere: bool
+    ) -> dict[int, dict[bytes, None]]:
+        groups: dict[int, dict[bytes, None]] = {}
+        if everywhere:
+            groups = {number: {} for number in range(self._partitions)}
+        for key in keys:
+            groups.setdefault(partition_of(key, self._partitions), {})[key] = None
+        return groups
+
+    def _publish_and_wait(self, records: list[tuple[int, bytes]], what: str) -> None:
+        # Waits for its own records only: a flush waits for everybody's, which
+        # never ends while other threads go on writing.
+        waiting = _Waiting(len(records))
+        for number, value in records:
+            self._publisher.publish(
+                self._topic, value, partition=number, acked=waiting.acknowledged
+            )
+        deadline = time.monotonic() + self._timeout_s
+        while not waiting.done.wait(_SLICE_S if waiting.left else 0):
+            self._publisher.poll()
+            if time.monotonic() > deadline:
+                raise UnknownOutcome(
+                    f"{what}: {waiting.left} of {len(records)} records were not acknowledged "
+                    f"in {self._timeout_s:g} s; is Kafka there?"
+                )
+
+
+class _Waiting:
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.done = threading.Event()
+        self._lock = threading.Lock()
+        if not left:
+            self.done.set()
+
+    def acknowledged(self, _offset: int) -> None:
+        with self._lock:
+            self.left -= 1
+            if not self.left:
+                self.done.set()
+
+
+def _split(keys: Iterable[bytes]) -> list[tuple[bytes, ...]]:
+    """Cut keys into records of a size that every broker accepts; at least one record."""
+    records: list[list[bytes]] = [[]]
+    size = 0
+    for key in keys:
+        if size and size + len(key) > _RECORD_BYTES:
+            records.append([])
+            size = 0
+        records[-1].append(key)
+        size += len(key)
+    return [tuple(record) for record in records]

@@ -28,6 +28,7 @@ class Capabilities:
         positions: Whether a read can be asked to be at or after a position.
         conditional_writes: Whether a write can name the version it must follow.
         embedded: Whether it serves this machine alone, for trying things.
+        freshness_s: How long a write may stay invisible to the strongest read.
         unnamed_vector: What a collection's only vector is called when nobody named it.
     """
 
@@ -46,6 +47,7 @@ class Capabilities:
     conditional_writes: bool = False
     embedded: bool = False
     unnamed_vector: str = ""
+    freshness_s: float = 0.0
 
 
 class Ref(NamedTuple):

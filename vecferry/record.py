@@ -34,6 +34,8 @@ class Hint(NamedTuple):
         at_ms: The writer's clock, Unix milliseconds; for people only.
         number: A BEAT's number, else -1.
         token: A BEAT's token, else empty.
+        scope: The collection that a filter write may touch, for a RESCAN should
+            it die unresolved; else empty.
     """
 
     kind: HintKind
@@ -44,6 +46,7 @@ class Hint(NamedTuple):
     at_ms: int = 0
     number: int = -1
     token: str = ""
+    scope: str = ""
 
 
 class EventKind(StrEnum):

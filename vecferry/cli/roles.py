@@ -14,7 +14,8 @@ from vecferry.log.members import Member
 from vecferry.log.publish import Publisher
 from vecferry.mapping.names import Mapping
 from vecferry.producers.chunks import ChunkBoard
-from vecferry.producers.snapshot import EventLog, SnapshotWorker
+from vecferry.producers.event_log import EventLog
+from vecferry.producers.snapshot import SnapshotWorker
 from vecferry.stores import open_store
 
 

@@ -7,47 +7,24 @@ chunk again, in a window of its own.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from threading import Event as Flag
 
 from vecferry.digest import MODULUS, digest_image, sum_bytes
 from vecferry.errors import HaltError, RecordError, TransientError
 from vecferry.fold import has_lapsed
-from vecferry.log.codec import Codec
-from vecferry.log.control import Control
 from vecferry.log.partition import partition_of
-from vecferry.log.publish import Publisher
-from vecferry.log.topics import Topics
 from vecferry.model import Key, Point, key_bytes
 from vecferry.ports import Bounds, Ref, Store
 from vecferry.producers.chunks import Certificate, Chunk, ChunkBoard
+from vecferry.producers.event_log import EventLog
 from vecferry.producers.throttle import Throttle
-from vecferry.record import Dead, Event, EventKind
+from vecferry.record import Event, EventKind
 from vecferry.settings import SnapshotSettings
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class EventLog:
-    """What a snapshot worker writes to.
-
-    Attributes:
-        publisher: To ``events`` and ``dead``.
-        topics: The topics' names.
-        codec: How records are encoded.
-        partitions: Of ``events``.
-        control: Bounds, claims, certificates, diverged marks.
-    """
-
-    publisher: Publisher
-    topics: Topics
-    codec: Codec
-    partitions: int
-    control: Control
 
 
 @dataclass(slots=True)
@@ -146,7 +123,7 @@ class SnapshotWorker:
         """
         note = f"{chunk.bounds.low or ''}…{chunk.bounds.high or ''}"
         event = Event(EventKind.OPEN, chunk=chunk.id, note=note)
-        return Window(self._to_every_partition(lambda _: event))
+        return Window(self._log.to_every_partition(lambda _: event))
 
     def close_window(self, chunk: Chunk, window: Window) -> tuple[int, ...] | None:
         """Publish CLOSE to every partition; return their offsets.
@@ -156,7 +133,7 @@ class SnapshotWorker:
         """
         self._log.publisher.flush()
         total = sum_bytes(window.digest)
-        closed = self._to_every_partition(
+        closed = self._log.to_every_partition(
             lambda partition: Event(
                 EventKind.CLOSE,
                 chunk=chunk.id,
@@ -171,19 +148,6 @@ class SnapshotWorker:
             None if any(has_lapsed(opened, end, lapse) for opened, end in pairs) else tuple(closed)
         )
 
-    def _to_every_partition(self, event_for: Callable[[int], Event]) -> list[int]:
-        offsets: dict[int, int] = {}
-        for partition in range(self._log.partitions):
-            value = self._log.codec.encode_event(event_for(partition))
-            self._log.publisher.publish(
-                self._log.topics.events,
-                value,
-                partition=partition,
-                acked=partial(offsets.__setitem__, partition),
-            )
-        self._log.publisher.flush()
-        return [offsets[partition] for partition in range(self._log.partitions)]
-
     def _publish_rows(self, chunk: Chunk, window: Window) -> bool:
         """Publish every row of the chunk; return False when stopped on the way."""
         for page, took_s in self._pages(chunk):
@@ -197,39 +161,17 @@ class SnapshotWorker:
     def _publish_row(self, chunk: Chunk, window: Window, point: Point) -> None:
         key = key_bytes(point.key)
         partition = partition_of(key, self._log.partitions)
-        value = self._log.codec.encode_event(
-            Event(EventKind.ROW, key, point.image, chunk=chunk.id, opened=window.opened[partition])
-        )
+        opened = window.opened[partition]
         try:
-            self._log.publisher.publish(
-                self._log.topics.events, value, key=key, partition=partition
+            self._log.publish(
+                partition, Event(EventKind.ROW, key, point.image, chunk=chunk.id, opened=opened)
             )
         except RecordError as error:
-            self._bury(key, partition, error)
+            self._log.bury(key, partition, error, "snapshot")
             window.dead += 1
             return
         window.rows += 1
         window.digest = (window.digest + digest_image(key, point.image)) % MODULUS
-
-    def _bury(self, key: bytes, partition: int, error: RecordError) -> None:
-        """Dead-letter a point that the log cannot hold, and mark its key as diverged."""
-        dead = Dead(
-            topic=self._log.topics.events,
-            partition=partition,
-            offset=-1,
-            key=key,
-            value=b"",
-            reason=str(error),
-            error=type(error).__name__,
-            role="snapshot",
-            at_ms=time.time_ns() // 1_000_000,
-        )
-        self._log.publisher.publish_acked(
-            self._log.topics.dead, self._log.codec.encode_dead(dead), key=key, partition=partition
-        )
-        self._log.control.append(
-            "diverged", key.hex(), {"reason": str(error), "diverged": True, "role": "snapshot"}
-        )
 
     def _pages(self, chunk: Chunk) -> Iterator[tuple[list[Point], float]]:
         """Yield pages with the seconds each took; go on behind the last one after a failure."""
@@ -254,7 +196,8 @@ class SnapshotWorker:
     def _lag_records(self) -> int | None:
         behind = [
             int(str(record.body["end"])) - int(str(record.body["committed"]))
-            for record in self._log.control.latest("progress").values()
+            for name, record in self._log.control.latest("progress").items()
+            if name.startswith("apply/")
         ]
         return max(behind, default=None)
 

@@ -14,7 +14,8 @@ from vecferry.log.topics import Topics
 from vecferry.model import Collection, Dense, Image, Key, Point, VectorSpec, key_bytes
 from vecferry.ports import Bounds, Ref, Write
 from vecferry.producers.chunks import ChunkBoard, certificates, persisted_chunks
-from vecferry.producers.snapshot import EventLog, SnapshotWorker
+from vecferry.producers.event_log import EventLog
+from vecferry.producers.snapshot import SnapshotWorker
 from vecferry.record import Event, EventKind
 from vecferry.settings import SnapshotSettings, StoreSettings
 from vecferry.stores import open_store

@@ -201,7 +201,7 @@ class QdrantServer:
             data=None if body is None else json.dumps(body).encode(),
             headers={} if self.api_key is None else {"api-key": self.api_key},
         )
-        with urllib.request.urlopen(request, timeout=10.0) as reply:
+        with urllib.request.urlopen(request, timeout=30.0) as reply:
             return json.load(reply)["result"]
 
     def _tail(self) -> str:

@@ -6,6 +6,10 @@ rounded, normalised, filtered and searched is the engine's doing; routing,
 validation and the two protocols are this package's. Where it differs from a real
 server, the real one is right.
 
+Known differences: a write is applied before it is answered, also without ``wait``;
+nothing is indexed for search until the collection's parameters are changed, so until
+then approximate search is exact; there is one node and one shard.
+
 It is strict: what it does not implement it refuses by name (REST 501, gRPC
 ``UNIMPLEMENTED``), and a field it does not know is an error, never ignored.
 
@@ -18,12 +22,15 @@ It is strict: what it does not implement it refuses by name (REST 501, gRPC
 ``filters``        filters
 ``queries``        search requests
 ``gate``           many readers or one
+``reconfigure``    changes of a configuration
 ``collection``     one collection: the engine's shard and its configuration on disk
 ``catalog``        all collections, and aliases
 ``reads writes``   what a request does, once it is JSON
 ``rest``           routes, for Starlette
 ``wire``           gRPC messages to that JSON, and back
-``rpc``            the gRPC services
+``records``        points on gRPC
+``rpc, rpc_*``     the gRPC services
+``server``         what both protocols share
 ``faults``         errors and delays on demand
 =================  ==================================================================
 """

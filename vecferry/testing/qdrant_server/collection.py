@@ -143,12 +143,7 @@ class Collection:
             change(config)
             wanted = engine_config(config)
             self._open_shard().close()
-            where = str(self.directory / "shard")
-            try:
-                self._shard = edge.EdgeShard.load(where, wanted)
-            except Exception:
-                self._shard = edge.EdgeShard.load(where)
-                raise
+            self._shard = edge.EdgeShard.load(str(self.directory / "shard"), wanted)
             self.config = config
             self._save()
         self._optimizing = threading.Thread(target=self._optimize, daemon=True)

@@ -4,10 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import qdrant_edge as edge
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from vecferry.testing.qdrant_server.reads import Selected
-from vecferry.testing.qdrant_server.refusals import BadInputError
 from vecferry.testing.qdrant_server.values import (
     Shapes,
     Vectors,
@@ -16,14 +14,20 @@ from vecferry.testing.qdrant_server.values import (
     point_vectors,
     sparse,
 )
-from vecferry.testing.qdrant_server.wire import fill_value, json_of, python_of, vector_of
+from vecferry.testing.qdrant_server.wire import (
+    fill_value,
+    json_of,
+    python_of,
+    require_known,
+    vector_of,
+)
 
 
 def points_of(shapes: Shapes, messages: Iterable[Any]) -> list[Any]:
     """Make the engine's points of ``PointStruct`` messages."""
     made = []
     for message in messages:
-        _require_known(message)
+        require_known(message)
         payload = {key: python_of(value) for key, value in message.payload.items()}
         key, named = point_id(json_of(message.id)), _vectors_of(message.vectors)
         made.append(point(shapes, key, named, payload))
@@ -34,21 +38,16 @@ def point_vectors_of(shapes: Shapes, messages: Iterable[Any]) -> list[Any]:
     """Make the engine's vector updates of ``PointVectors`` messages."""
     made = []
     for message in messages:
-        _require_known(message)
+        require_known(message)
         key, named = point_id(json_of(message.id)), _vectors_of(message.vectors)
         made.append(point_vectors(shapes, key, named))
     return made
 
 
-def _require_known(message: Any) -> None:
-    if len(UnknownFieldSet(message)):
-        raise BadInputError(f"unknown field in {message.DESCRIPTOR.name}")
-
-
 def _vectors_of(message: Any) -> Vectors:
     which = message.WhichOneof("vectors_options")
     if which is None:
-        _require_known(message)  # a kind of vectors that came later
+        require_known(message)  # a kind of vectors that came later
         return {}
     if which == "vector":
         return {"": _engine_vector(message.vector)}
@@ -59,7 +58,7 @@ def _vectors_of(message: Any) -> Vectors:
 def _engine_vector(message: Any) -> Any:
     if message.WhichOneof("vector") == "dense":
         return message.dense.data[:]
-    _require_known(message)
+    require_known(message)
     value = vector_of(message)
     return sparse(value["indices"], value["values"]) if isinstance(value, dict) else value
 

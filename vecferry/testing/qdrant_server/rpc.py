@@ -16,6 +16,7 @@ from vecferry.testing.qdrant_server.refusals import NotImplementedHereError, Ref
 from vecferry.testing.qdrant_server.rpc_collections import COLLECTIONS
 from vecferry.testing.qdrant_server.rpc_points import POINTS, WRITES
 from vecferry.testing.qdrant_server.server import Server
+from vecferry.testing.qdrant_server.wire import require_known
 
 Method = Callable[[Server, Any, Any], None]
 """Fills the reply (third) to a request (second)."""
@@ -93,6 +94,7 @@ def _handler(server: Server, method: Any, call: Method | None) -> Any:
             if call is None:
                 name = f"{method.containing_service.full_name}/{method.name}"
                 raise NotImplementedHereError(f"{name} is not implemented")
+            require_known(request)
             _faulty(server, method.name, lambda: call(server, request, reply))
         except RefusalError as refusal:
             if refusal.retry_after_s is not None:

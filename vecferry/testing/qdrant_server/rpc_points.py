@@ -16,7 +16,7 @@ from vecferry.testing.qdrant_server.records import (
 )
 from vecferry.testing.qdrant_server.refusals import BadInputError, NotImplementedHereError
 from vecferry.testing.qdrant_server.server import Server
-from vecferry.testing.qdrant_server.wire import fields_of, json_of
+from vecferry.testing.qdrant_server.wire import fields_of, json_of, require_known
 
 Method = Callable[[Server, Any, Any], None]
 Write = Callable[[Collection, Any], int]
@@ -44,6 +44,7 @@ def _update_vectors(collection: Collection, message: Any) -> int:
 
 def _small_fields(message: Any) -> dict[str, Any]:
     """Spell the fields of a write that are not its points."""
+    require_known(message)
     rest = type(message)()
     for field, value in message.ListFields():
         if field.name == "points":

@@ -69,8 +69,7 @@ def read_config(body: object) -> Config:
 
     Raises:
         BadInputError: A field is unknown or wrong.
-        NotImplementedHereError: It asks for what one node without quantisation of
-            its own cannot do.
+        NotImplementedHereError: It asks for what this server cannot do.
     """
     fields = Fields(body, "a collection")
     config: Config = {
@@ -107,8 +106,11 @@ def require_no_strict_mode(body: object) -> None:
 
 
 def read_optimizers(body: object) -> Config:
-    """Check ``optimizers_config``."""
-    return Fields(body, "optimizers_config").only(*_OPTIMIZER_FIELDS)
+    """Check ``optimizers_config``; points are never deferred here, so nobody may ask for it."""
+    found = Fields(body, "optimizers_config").only(*_OPTIMIZER_FIELDS)
+    if found.get("prevent_unoptimized"):
+        raise NotImplementedHereError("`prevent_unoptimized` is not implemented")
+    return found
 
 
 def read_hnsw(body: object) -> Config:

@@ -25,7 +25,18 @@ _RENAMED = {
 _WITHOUT_MEANING = {"collection_name", "read_consistency", "timeout", "ordering", "wait"}
 """A single node that applies at once is consistent; the callers take the name and wait."""
 
-_REQUESTS = re.compile(r"(Points|Collection|Aliases|Request|Counts)$")
+_NO_REQUESTS = {"CreateAlias", "LookupLocation"}
+"""Parts of a request that name a collection and mean it."""
+
+
+def require_known(message: Any) -> None:
+    """Refuse a message with a field that this version of the protocol does not know.
+
+    Raises:
+        BadInputError: It has one.
+    """
+    if len(UnknownFieldSet(message)):
+        raise BadInputError(f"unknown field in {message.DESCRIPTOR.name}")
 
 
 def json_of(message: Any) -> Any:
@@ -34,17 +45,16 @@ def json_of(message: Any) -> Any:
     Raises:
         BadInputError: It has a field that this version of the protocol does not know.
     """
-    descriptor = message.DESCRIPTOR
-    if len(UnknownFieldSet(message)):
-        raise BadInputError(f"unknown field in {descriptor.name}")
-    special = _SPECIAL.get(descriptor.name)
+    require_known(message)
+    special = _SPECIAL.get(message.DESCRIPTOR.name)
     return special(message) if special is not None else fields_of(message)
 
 
 def fields_of(message: Any) -> dict[str, Any]:
     """Spell the set fields of a message, by name."""
     descriptor = message.DESCRIPTOR
-    request = _REQUESTS.search(descriptor.name) is not None
+    request = "collection_name" in descriptor.fields_by_name
+    request = request and descriptor.name not in _NO_REQUESTS
     found: dict[str, Any] = {}
     for field, value in message.ListFields():
         if request and field.name in _WITHOUT_MEANING:
@@ -105,8 +115,8 @@ def python_of(message: Any) -> Any:
         return {key: python_of(fields[key]) for key in fields}
     if kind == "list_value":
         return [python_of(one) for one in message.list_value.values]
-    if kind is None and len(UnknownFieldSet(message)):
-        raise BadInputError("unknown field in Value")
+    if kind is None:
+        require_known(message)
     return None if kind in (None, "null_value") else getattr(message, kind)
 
 

@@ -6,7 +6,7 @@ bulk write of a thousand points costs one small record a partition.
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from vecferry.errors import UnknownOutcome
 from vecferry.log.codec import Codec
@@ -19,7 +19,6 @@ _RECORD_BYTES = 500_000
 """The keys in one record; brokers accept 1 MB unless told otherwise."""
 
 _SLICE_S = 0.001
-_EVERYWHERE = (HintKind.FILTER_INTENT, HintKind.FILTER_DONE)
 
 
 class HintWriter:
@@ -58,13 +57,10 @@ class HintWriter:
         verb: str = "unknown",
         position: str = "",
     ) -> None:
-        """Write a request's hint and wait until it is durable in every partition it concerns.
-
-        A FILTER_INTENT and a FILTER_DONE go to every partition, with the keys
-        that are known there, or none; others only where they have keys.
+        """Write a request's hint and wait until it is durable in every partition that has keys.
 
         Args:
-            kind: See :class:`HintKind`; a BEAT has its own method.
+            kind: INTENT or DONE.
             keys: Canonical key bytes; order and repetition do not matter.
             request: Names the request.
             verb: ``upsert``, ``delete`` or ``unknown``.
@@ -76,14 +72,37 @@ class HintWriter:
             HaltError: Kafka refuses the records.
             RecordError: A key is larger than the broker accepts.
         """
-        template = Hint(kind, request, (), verb, position, at_ms=int(time.time() * 1000))
-        groups = self._by_partition(keys, everywhere=kind in _EVERYWHERE)
-        records = [
-            (number, self._codec.encode_hint(template._replace(keys=some)))
-            for number, own in groups.items()
-            for some in _split(own)
-        ]
-        self._publish_and_wait(records, f"the {kind} of request {request!r}")
+        self._append(Hint(kind, request, (), verb, position), self._by_partition(keys))
+
+    def append_filter(
+        self,
+        kind: HintKind,
+        keys: Iterable[bytes],
+        *,
+        request: str,
+        verb: str = "unknown",
+        scope: str = "",
+    ) -> None:
+        """Write the hint of a write that names a filter, and wait as :meth:`append` does.
+
+        FILTER_INTENT and FILTER_DONE go to every partition, because nobody
+        knows yet which keys the filter will find; FILTER_KEYS go where the
+        keys are.
+
+        Args:
+            kind: FILTER_INTENT, FILTER_KEYS or FILTER_DONE.
+            keys: Canonical key bytes of what the filter found.
+            request: Names the request.
+            verb: ``upsert``, ``delete`` or ``unknown``.
+            scope: The collection that the write may touch.
+
+        Raises:
+            UnknownOutcome, HaltError, RecordError: As :meth:`append`.
+        """
+        groups = self._by_partition(keys)
+        if kind is not HintKind.FILTER_KEYS:
+            groups = {number: groups.get(number, {}) for number in range(self._partitions)}
+        self._append(Hint(kind, request, (), verb, scope=scope), groups)
 
     def beat(self, number: int, token: str = "") -> None:
         """Queue one BEAT for every partition, behind what was queued before.
@@ -98,15 +117,20 @@ class HintWriter:
         for partition in range(self._partitions):
             self._publisher.publish(self._topic, value, partition=partition)
 
-    def _by_partition(
-        self, keys: Iterable[bytes], *, everywhere: bool
-    ) -> dict[int, dict[bytes, None]]:
+    def _by_partition(self, keys: Iterable[bytes]) -> dict[int, dict[bytes, None]]:
         groups: dict[int, dict[bytes, None]] = {}
-        if everywhere:
-            groups = {number: {} for number in range(self._partitions)}
         for key in keys:
             groups.setdefault(partition_of(key, self._partitions), {})[key] = None
         return groups
+
+    def _append(self, hint: Hint, groups: Mapping[int, Iterable[bytes]]) -> None:
+        hint = hint._replace(at_ms=int(time.time() * 1000))
+        records = [
+            (number, self._codec.encode_hint(hint._replace(keys=some)))
+            for number, keys in groups.items()
+            for some in _split(keys)
+        ]
+        self._publish_and_wait(records, f"the {hint.kind} of request {hint.request!r}")
 
     def _publish_and_wait(self, records: list[tuple[int, bytes]], what: str) -> None:
         # Waits for its own records only: a flush waits for everybody's, which
@@ -117,8 +141,8 @@ class HintWriter:
                 self._topic, value, partition=number, acked=waiting.acknowledged
             )
         deadline = time.monotonic() + self._timeout_s
-        while not waiting.done.wait(_SLICE_S if waiting.left else 0):
-            self._publisher.poll()
+        while not waiting.done.wait(_SLICE_S):
+            self._publisher.poll()  # any thread's poll may bring any thread's answer
             if time.monotonic() > deadline:
                 raise UnknownOutcome(
                     f"{what}: {waiting.left} of {len(records)} records were not acknowledged "

@@ -1,6 +1,7 @@
 """The command line. Exit codes: 0 yes or done, 1 error, 2 usage or configuration, 3 no, 4 could not tell."""
 
 import contextlib
+import logging
 import sys
 import time
 from enum import StrEnum
@@ -14,17 +15,22 @@ from typer.exceptions import TyperException
 from vecferry.cli import checking, letters, planning, preparing, status
 from vecferry.cli.migration import Migration
 from vecferry.cli.output import err, log_to_stderr, out, print_json
-from vecferry.errors import ConfigError, CutoverError, VecferryError
+from vecferry.errors import ConfigError, CutoverError, TransientError, VecferryError
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
     help="Moves live vector collections between databases.",
 )
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be captured or applied.")
 app.add_typer(dlq, name="dlq")
 
-NO, UNKNOWN = 3, 4
+NO = 3
+DEFECT = 70
+TRY_AGAIN = 4
+"""It could not be told: the other side did not answer. `up` starts such a role again."""
+
 
 File = Annotated[Path, typer.Option("-c", "--config", help="The migration's file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -245,12 +251,19 @@ def main(arguments: list[str] | None = None) -> None:
         code = _tell(error, NO)
         for reason in error.reasons:
             err.print(f"  - {escape(reason)}")
+    except TransientError as error:
+        code = _tell(error, TRY_AGAIN)
     except VecferryError as error:
         code = _tell(error, 1)
     except (typer.Abort, KeyboardInterrupt):
         code = 130
     except TyperException as error:  # a wrong option, told by the parser
         code = _usage(error)
+    except Exception:
+        logging.getLogger("vecferry").exception(
+            "a defect of Vecferry: please report it with these lines"
+        )
+        code = DEFECT
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
     sys.exit(code if isinstance(code, int) else 0)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from vecferry.cli.migration import Migration
 from vecferry.cli.parent import end_with_parent
 from vecferry.cli.preparing import prepared
+from vecferry.consumers.apply import Applier, ApplyLog, Target
 from vecferry.log.control import Control
 from vecferry.log.members import Member
 from vecferry.log.publish import Publisher
@@ -83,7 +84,19 @@ def _snapshot(shift: Shift) -> None:
 
 
 def _apply(shift: Shift) -> None:
-    raise NotImplementedError
+    migration = shift.migration
+    with (
+        contextlib.closing(open_store(migration.settings.target)) as store,
+        contextlib.closing(Publisher(migration.connection)) as publisher,
+    ):
+        log = ApplyLog(
+            migration.connection, migration.topics, migration.codec, shift.control, publisher
+        )
+        targets = {
+            mapping.source.name: Target(store, mapping.target, mapping.apply)
+            for mapping in shift.mappings
+        }
+        Applier(migration.settings, log, targets).run(shift.stop)
 
 
 _ROLES: dict[str, Callable[[Shift], None]] = {"snapshot": _snapshot, "apply": _apply}

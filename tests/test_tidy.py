@@ -150,7 +150,7 @@ def printing(file: Source) -> list[str]:
 
 
 def swallowing(file: Source) -> list[str]:
-    """A broad except must raise again, or say why not in a comment on its line or the next."""
+    """A broad except raises again, keeps the error for its owner, or says why not on its line or the next."""
     lines = file.text.splitlines()
     complaints = []
     for node in ast.walk(file.tree):
@@ -175,7 +175,13 @@ def _broad(caught: ast.expr) -> bool:
 
 
 def _raises(handler: ast.ExceptHandler) -> bool:
-    return any(isinstance(node, ast.Raise) for node in ast.walk(handler))
+    """Whether it raises, or keeps the error itself, as a thread does for who waits for it."""
+    return any(
+        isinstance(node, ast.Raise)
+        or (isinstance(node, ast.Assign) and getattr(node.value, "id", None) == handler.name)
+        for node in ast.walk(handler)
+        if handler.name or isinstance(node, ast.Raise)
+    )
 
 
 def _reason(lines: list[str], number: int) -> bool:
@@ -212,6 +218,7 @@ CHECKS: dict[Callable[[Source], list[str]], list[tuple[str, str]]] = {
         ("vecferry/fold.py", "try:\n    x()\nexcept Exception:\n    pass\n"),
         ("vecferry/fold.py", "try:\n    x()\nexcept Exception:  # noqa: BLE001\n    pass\n"),
         ("vecferry/fold.py", "try:\n    x()\nexcept (OSError, BaseException) as e:\n    f(e)\n"),
+        ("vecferry/fold.py", "try:\n    x()\nexcept Exception:\n    y = 1\n"),
         ("vecferry/fold.py", "with contextlib.suppress(Exception):\n    x()\n"),
     ],
 }
@@ -247,6 +254,7 @@ def test_the_check_sees_its_example(
             "vecferry/fold.py",
             "try:\n    x()\nexcept Exception:  # the thread's owner raises it\n    f()\n",
         ),
+        (swallowing, "vecferry/fold.py", "try:\n    x()\nexcept Exception as e:\n    f.e = e\n"),
     ],
 )
 def test_the_check_lets_the_good_pass(

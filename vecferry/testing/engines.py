@@ -172,7 +172,7 @@ def _sweep() -> None:
 def _started(start: Callable[[int, Path], Running], folder: Path) -> dict[str, str]:
     try:
         running = start(int(os.environ[_OWNER]), folder)
-    except Exception as error:
+    except Exception as error:  # told to every worker that waits for it
         return {"failed": f"{type(error).__name__}: {error}"}
     return {**running.address, "watcher": str(running.watcher)}
 

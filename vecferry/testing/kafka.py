@@ -123,7 +123,7 @@ class KafkaServer:
         admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{self._ports[0]}", "log_level": 0})
         try:
             return bool(admin.list_topics(timeout=5).brokers)
-        except Exception:
+        except Exception:  # whatever it is, the node is not ready yet
             return False
 
     def _format(self, lib: Path) -> None:

@@ -22,7 +22,7 @@ PYTEST_FLAGS ?=
 pytest = $(PYTHON) tools/contain.py "$$python" -m pytest -p no:cacheprovider \
 	-n $(WORKERS) --dist worksteal --durations 15 --durations-min 1 $(PYTEST_FLAGS)
 
-.PHONY: help demo test test-fast lint format lock bench clean
+.PHONY: help demo test test-fast lint format docs lock bench clean
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 18
@@ -47,6 +47,9 @@ lint: ## ruff, mypy, import-linter.
 
 format: ## Lay the code out.
 	@$(dev); bin="$$(dirname "$$python")"; "$$bin/ruff" check --fix .; "$$bin/ruff" format .
+
+docs: ## Write the tables of docs/configuration.md from the settings.
+	@$(dev); "$$python" tools/configuration.py
 
 lock: ## Resolve the locks anew; LOCK_FLAGS=--upgrade takes the newest versions.
 	@$(PYTHON) tools/lock.py $(LOCK_FLAGS)

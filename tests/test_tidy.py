@@ -5,6 +5,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,10 +61,13 @@ def tracked() -> list[str]:
     return sorted(name for name in names if (ROOT / name).is_file() and ".git/" not in name)
 
 
-def sources() -> Iterator[Source]:
-    for name in tracked():
-        if name.endswith(".py") and not (ROOT / name).is_symlink():
-            yield source(name, (ROOT / name).read_text())
+@cache
+def sources() -> tuple[Source, ...]:
+    return tuple(
+        source(name, (ROOT / name).read_text())
+        for name in tracked()
+        if name.endswith(".py") and not (ROOT / name).is_symlink()
+    )
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -151,6 +155,8 @@ def printing(file: Source) -> list[str]:
 
 def swallowing(file: Source) -> list[str]:
     """A broad except raises again, keeps the error for its owner, or says why not on its line or the next."""
+    if file.path.startswith("tests/"):
+        return []  # a test looks at what it caught
     lines = file.text.splitlines()
     complaints = []
     for node in ast.walk(file.tree):

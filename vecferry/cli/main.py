@@ -259,7 +259,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = 130
     except TyperException as error:  # a wrong option, told by the parser
         code = _usage(error)
-    except Exception:
+    except Exception:  # nobody above can do more than tell it and end
         logging.getLogger("vecferry").exception(
             "a defect of Vecferry: please report it with these lines"
         )

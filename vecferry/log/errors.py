@@ -41,13 +41,14 @@ _NOT_OURS = frozenset(
         KafkaError._ASSIGNMENT_LOST,
     }
 )
-_NO_TOPIC = frozenset(
+NO_TOPIC = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError._UNKNOWN_TOPIC,
         KafkaError._UNKNOWN_PARTITION,
     }
 )
+"""The broker does not know the topic, or does not know it yet."""
 _LATER = frozenset(
     {
         KafkaError._TRANSPORT,
@@ -115,7 +116,7 @@ def translate(error: KafkaError, doing: str) -> VecferryError:
         )
     elif code in _NOT_OURS:
         found = NotOwner(text)
-    elif code in _NO_TOPIC:
+    elif code in NO_TOPIC:
         found = HaltError(f"{text}. Make the topics with `vecferry init`")
     elif not error.fatal() and (code in _LATER or error.retriable()):
         found = TransientError(text)

@@ -14,10 +14,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from vecferry.errors import HaltError, TransientError, VecferryError
 from vecferry.log.connection import Connection
 from vecferry.log.errors import GO_ON, NotOwner, code_of, translate
+from vecferry.log.patience import REQUEST_S, persist
 
 __all__ = ["Committed", "Intake", "NotOwner", "Raw", "Reactions"]
 
-_REQUEST_S = 30.0
 _COMMITS_READ_S = 120.0  # the group's coordinator has just answered: it is not long away
 _SLICE_S = 0.2  # a wait inside the client hears no signal
 
@@ -46,7 +46,7 @@ class Reactions(TypedDict):
     Attributes:
         assigned: They are ours; ``seek`` and ``pause`` hold before the first record.
         revoked: They are ours until this returns: finish and commit.
-        lost: They are somebody else's already: discard, and commit nothing.
+        lost: They may be somebody else's already: discard, and commit nothing.
     """
 
     assigned: Callable[[list[int]], None]
@@ -81,6 +81,7 @@ class Intake:
         self._starts: dict[int, int] = {}  # of partitions that are not being read yet
         self._paused: set[int] = set()
         self._failed: BaseException | None = None
+        self._polled = time.monotonic()
         self._consumer: Consumer = connection.consumer(group)
         self._consumer.subscribe(
             [topic],
@@ -110,6 +111,8 @@ class Intake:
             first = self._consumer.poll(min(left, _SLICE_S))
             if first is not None:
                 messages = [first, *self._consumer.consume(records_max - 1, 0)]
+            self._polled = time.monotonic()
+        self._polled = time.monotonic()
         self._require_sound()
         if not messages:
             self._connection.require_accepted()
@@ -176,7 +179,7 @@ class Intake:
         """
         part = TopicPartition(self._topic, partition)
         try:
-            _, end = self._consumer.get_watermark_offsets(part, timeout=_REQUEST_S)
+            _, end = self._consumer.get_watermark_offsets(part, timeout=REQUEST_S)
         except KafkaException as error:
             raise self._translated(code_of(error), "read the end of") from error
         return int(end)
@@ -232,7 +235,7 @@ class Intake:
     def _on_assign(self, consumer: Consumer, parts: list[TopicPartition]) -> None:
         try:
             numbers = [part.partition for part in parts]
-            if self._failed is None:
+            if numbers and self._failed is None:
                 places = self._read_commits(parts)
                 self._commits.update(places)
                 self._starts.update((p, place.offset) for p, place in places.items())
@@ -242,7 +245,9 @@ class Intake:
             self._failed = error
 
     def _on_revoke(self, consumer: Consumer, parts: list[TopicPartition]) -> None:
-        self._let_go(parts, self._reactions["revoked"])
+        # told this late, the partitions may be somebody else's since long
+        late = time.monotonic() - self._polled > self._connection.session_timeout_s
+        self._let_go(parts, self._reactions["lost" if late else "revoked"])
 
     def _on_lost(self, consumer: Consumer, parts: list[TopicPartition]) -> None:
         self._let_go(parts, self._reactions["lost"])
@@ -270,18 +275,12 @@ class Intake:
             self._consumer.pause(self._parts(paused))
 
     def _read_commits(self, parts: list[TopicPartition]) -> dict[int, Committed]:
-        deadline = time.monotonic() + _COMMITS_READ_S
         asked = self._parts(part.partition for part in parts)
-        while True:
-            try:
-                found = self._consumer.committed(asked, timeout=_REQUEST_S)
-                break
-            except KafkaException as error:
-                if time.monotonic() > deadline:
-                    raise HaltError(
-                        f"the commits of {self._group} could not be read for {_COMMITS_READ_S:g} s"
-                    ) from self._translated(code_of(error), "read the commits in")
-                time.sleep(_SLICE_S)
+        found = persist(
+            lambda: self._consumer.committed(asked, timeout=REQUEST_S),
+            f"read the commits of {self._group}",
+            _COMMITS_READ_S,
+        )
         for part in found:
             if part.error is not None or part.offset < 0:
                 raise HaltError(

@@ -3,15 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from vecferry.log.connection import Connection
-from vecferry.log.errors import code_of, translate
 from vecferry.log.names import Topics
+from vecferry.log.patience import REQUEST_S, persist
 from vecferry.settings import LogSettings
 
-_REQUEST_S = 30.0
 _HOUR_MS = 3_600_000
 
 
@@ -80,7 +79,7 @@ def check_topics(connection: Connection, topics: Topics, settings: LogSettings) 
         TransientError: It does not answer.
     """
     admin = connection.require()
-    metadata = admin.list_topics(timeout=_REQUEST_S)
+    metadata = admin.list_topics(timeout=REQUEST_S)
     wanted = shapes(topics, settings, len(metadata.brokers))
     there = [name for name in wanted if name in metadata.topics]
     configs = _configs(admin, [ConfigResource(ResourceType.TOPIC, name) for name in there])
@@ -151,15 +150,15 @@ def _as_is(metadata: Any, config: Mapping[str, str]) -> Shape:
 def _configs(admin: AdminClient, resources: list[ConfigResource]) -> dict[str, dict[str, str]]:
     if not resources:
         return {}
-    found = {}
-    for resource, future in admin.describe_configs(resources, request_timeout=_REQUEST_S).items():
-        try:
-            found[resource.name] = {
-                name: str(entry.value) for name, entry in future.result().items()
-            }
-        except KafkaException as error:
-            raise translate(code_of(error), f"read the settings of {resource.name}") from error
-    return found
+
+    def ask() -> dict[str, dict[str, str]]:
+        asked = admin.describe_configs(resources, request_timeout=REQUEST_S)
+        return {
+            resource.name: {name: str(entry.value) for name, entry in future.result().items()}
+            for resource, future in asked.items()
+        }
+
+    return persist(ask, f"read the settings of {', '.join(one.name for one in resources)}")
 
 
 def _offsets_retention(
@@ -183,13 +182,14 @@ def _offsets_retention(
 def committed(admin: AdminClient, group: str, topic: str, partitions: int) -> dict[int, int]:
     """Return a group's committed offsets by partition; those without one are left out."""
     asked = [TopicPartition(topic, number) for number in range(partitions)]
-    futures = admin.list_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group, asked)], request_timeout=_REQUEST_S
-    )
-    try:
-        found = futures[group].result().topic_partitions
-    except KafkaException as error:
-        raise translate(code_of(error), f"read the commits of {group}") from error
+
+    def ask() -> list[TopicPartition]:
+        futures = admin.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group, asked)], request_timeout=REQUEST_S
+        )
+        return list(futures[group].result().topic_partitions)
+
+    found = persist(ask, f"read the commits of {group}")
     return {part.partition: part.offset for part in found if part.offset >= 0}
 
 

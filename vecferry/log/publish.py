@@ -53,6 +53,7 @@ class Publisher:
             queue_buffering_max_messages=100_000,
             **more,
         )
+        self._admin = connection.admin()
         self._bytes_max: dict[str, int] = {}
         self._failed: VecferryError | None = None
 
@@ -199,7 +200,7 @@ class Publisher:
         """Ask for the topic's own limit; where it is not told, the broker refuses on its own."""
         limit = self._connection.record_bytes_max
         resource = ConfigResource(ResourceType.TOPIC, topic)
-        asked = self._connection.admin().describe_configs([resource], request_timeout=_LIMIT_S)
+        asked = self._admin.describe_configs([resource], request_timeout=_LIMIT_S)
         for future in asked.values():
             try:
                 entry = future.result().get("max.message.bytes")

@@ -1,20 +1,22 @@
 """Making a migration's topics, with the first commits of the groups that read them."""
 
+import functools
 import time
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from vecferry.errors import ConfigError, HaltError, TransientError
 from vecferry.log.connection import Connection
 from vecferry.log.errors import code_of, translate
 from vecferry.log.names import Topics
+from vecferry.log.patience import REQUEST_S, persist
 from vecferry.log.premises import Premise, check_topics, committed, shapes
 from vecferry.settings import LogSettings
 
 __all__ = ["Premise", "Topics", "check_topics", "create_topics"]
 
-_REQUEST_S = 30.0
+
 _THERE_S = 60.0
 
 
@@ -39,8 +41,8 @@ def create_topics(connection: Connection, topics: Topics, settings: LogSettings)
         TransientError: The broker does not answer.
     """
     admin = connection.require()
-    wanted = shapes(topics, settings, len(admin.list_topics(timeout=_REQUEST_S).brokers))
-    there = admin.list_topics(timeout=_REQUEST_S).topics
+    wanted = shapes(topics, settings, len(admin.list_topics(timeout=REQUEST_S).brokers))
+    there = admin.list_topics(timeout=REQUEST_S).topics
     missing = [
         NewTopic(name, shape.partitions, shape.replication, config=dict(shape.config))
         for name, shape in wanted.items()
@@ -56,7 +58,7 @@ def create_topics(connection: Connection, topics: Topics, settings: LogSettings)
 def _make(admin: AdminClient, missing: list[NewTopic]) -> None:
     if not missing:
         return
-    for name, future in admin.create_topics(missing, request_timeout=_REQUEST_S).items():
+    for name, future in admin.create_topics(missing, request_timeout=REQUEST_S).items():
         try:
             future.result()
         except KafkaException as error:
@@ -75,7 +77,7 @@ def _await_leaders(admin: AdminClient, names: list[str]) -> None:
     deadline = time.monotonic() + _THERE_S
     waiting = names
     while waiting:
-        found = admin.list_topics(timeout=_REQUEST_S).topics
+        found = admin.list_topics(timeout=REQUEST_S).topics
         waiting = [
             name
             for name in names
@@ -90,7 +92,7 @@ def _await_leaders(admin: AdminClient, names: list[str]) -> None:
 
 
 def _commit_first(connection: Connection, admin: AdminClient, group: str, topic: str) -> None:
-    partitions = len(admin.list_topics(topic, timeout=_REQUEST_S).topics[topic].partitions)
+    partitions = len(admin.list_topics(topic, timeout=REQUEST_S).topics[topic].partitions)
     have = committed(admin, group, topic, partitions)
     lacking = [TopicPartition(topic, p, 0) for p in range(partitions) if p not in have]
     if not lacking:
@@ -98,17 +100,23 @@ def _commit_first(connection: Connection, admin: AdminClient, group: str, topic:
     consumer = connection.consumer(group)
     try:
         for part in lacking:
-            low, _ = consumer.get_watermark_offsets(part, timeout=_REQUEST_S)
+            low = persist(functools.partial(_beginning, consumer, part), f"read {topic}")
             if low > 0:
                 raise HaltError(
                     f"the group {group} has no commit in {topic} [{part.partition}], and the "
                     f"topic begins at {low}: records may have gone unread. Run a rescan"
                 )
-        done = consumer.commit(offsets=lacking, asynchronous=False)
-        for part in done:
-            if part.error is not None:
-                raise translate(part.error, f"commit the first offset of {group}")
-    except KafkaException as error:
-        raise translate(code_of(error), f"commit the first offsets of {group}") from error
+        persist(functools.partial(_commit, consumer, lacking), f"commit as {group}")
     finally:
         consumer.close()
+
+
+def _beginning(consumer: Consumer, part: TopicPartition) -> int:
+    low, _ = consumer.get_watermark_offsets(part, timeout=REQUEST_S)
+    return int(low)
+
+
+def _commit(consumer: Consumer, places: list[TopicPartition]) -> None:
+    for part in consumer.commit(offsets=places, asynchronous=False):
+        if part.error is not None:
+            raise KafkaException(part.error)

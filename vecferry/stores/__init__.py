@@ -11,7 +11,8 @@ from vecferry.settings import StoreSettings
 __all__ = ["TYPES", "open_store"]
 
 TYPES = ("memory", "milvus", "qdrant")
-"""The names that ``type`` can have; an extra of the same name brings the client."""
+"""The names that ``type`` can have; an extra of the same name brings the client.
+A name with dots is the module of an adapter from elsewhere, with a ``connect`` of its own."""
 
 
 def open_store(settings: StoreSettings) -> Store:
@@ -24,18 +25,27 @@ def open_store(settings: StoreSettings) -> Store:
         ConfigError: The type is unknown (the nearest is named), its client is not
             installed, or the settings contradict each other.
     """
-    if settings.type not in TYPES:
-        near = difflib.get_close_matches(settings.type, TYPES, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"it may be one of {', '.join(TYPES)}"
-        raise ConfigError(f"type = {settings.type!r} is not a database that is known: {hint}")
-    name = f"vecferry.stores.{settings.type}"
+    name = settings.type
+    if "." not in name:
+        if name not in TYPES:
+            raise ConfigError(_unknown(name))
+        name = f"vecferry.stores.{name}"
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is not None and error.name.startswith("vecferry"):
-            raise
-        raise ConfigError(
-            f"type = {settings.type!r} needs the package {error.name!r}: "
-            f"pip install 'vecferry[{settings.type}]'"
-        ) from error
+        raise ConfigError(_not_installed(settings.type, name, error)) from error
     return cast("Store", module.connect(settings))
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, TYPES, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"it may be one of {', '.join(TYPES)}"
+    return f"type = {name!r} is not a database that is known: {hint}"
+
+
+def _not_installed(given: str, module: str, error: ModuleNotFoundError) -> str:
+    if f"{module}.".startswith(f"{error.name}."):
+        return f"type = {given!r}: there is no module {error.name!r}"
+    if "." in given:
+        return f"type = {given!r} needs the module {error.name!r}"
+    return f"type = {given!r} needs the package {error.name!r}: pip install 'vecferry[{given}]'"

@@ -1,6 +1,5 @@
 """One gRPC channel to a Qdrant server, and the requests that go over it."""
 
-import queue
 import threading
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -14,6 +13,18 @@ from vecferry.stores.qdrant.errors import translate_errors
 _REST_PORT = 6333
 _CONNECT_MAX_S = 10.0
 _UNLIMITED = -1
+HEALTH = "/qdrant.Qdrant/HealthCheck"
+_NO_ANSWER = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.INTERNAL,
+    }
+)
+"""What a server that is not there, not Qdrant's or not well gives."""
+
 _OPTIONS = [
     # 4 MB is gRPC's default; a page of vectors is larger
     ("grpc.max_send_message_length", _UNLIMITED),
@@ -25,6 +36,10 @@ _OPTIONS = [
     # each store has its own connection, so that several do not share one stream window
     ("grpc.use_local_subchannel_pool", 1),
 ]
+
+
+class NotConnectedError(TransientError):
+    """No connection stood, so nothing was sent."""
 
 
 class Request(Protocol):
@@ -65,14 +80,18 @@ def grpc_address(settings: StoreSettings) -> tuple[str, bool]:
 class Connection:
     """A channel with its credentials; safe to use from several threads.
 
-    Guarantees: a request that fails before a connection stood was not sent, and
-    is a TransientError; a connection that broke under a write is an UnknownOutcome.
+    Guarantees: after any failure the server must answer a health check before the
+    next request goes out. One that fails there was not sent, and is a TransientError;
+    a connection that broke under a write is an UnknownOutcome.
     """
 
     def __init__(self, settings: StoreSettings) -> None:
         self.address, tls = grpc_address(settings)
         self.timeout_s = settings.timeout_s
         secret = settings.secret()
+        if secret is not None and not (secret.isascii() and secret.isprintable()):
+            # gRPC's own error would print it
+            raise ConfigError("api_key holds characters that no header can carry")
         self._metadata = (("api-key", secret),) if secret else ()
         self._channel = _channel(self.address, tls, settings)
         self._stubs: dict[str, Any] = {}
@@ -115,34 +134,20 @@ class Connection:
 
     def _require_connected(self, doing: str) -> None:
         # A failed call does not say whether it was sent, and its text may not be asked.
-        # So a call is made only on a connection that stood: what fails here was not sent.
+        # So a harmless one goes first: while it fails, nothing else is sent.
         if self._connected:
             return
-        states: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._channel.subscribe(states.put, try_to_connect=True)
         try:
-            self._connected = self._wait_ready(states)
-        finally:
-            self._channel.unsubscribe(states.put)
-        if not self._connected:
-            raise TransientError(
-                f"{doing}: no connection to Qdrant's gRPC at {self.address}; nothing was sent"
+            self._stub(HEALTH)(
+                b"", timeout=min(self.timeout_s, _CONNECT_MAX_S), metadata=self._metadata
             )
-
-    def _wait_ready(self, states: "queue.SimpleQueue[Any]") -> bool:
-        wait_s = min(self.timeout_s, _CONNECT_MAX_S)
-        try:
-            while True:
-                state = states.get(timeout=wait_s)
-                if state is grpc.ChannelConnectivity.READY:
-                    return True
-                if state in (
-                    grpc.ChannelConnectivity.TRANSIENT_FAILURE,
-                    grpc.ChannelConnectivity.SHUTDOWN,
-                ):
-                    return False
-        except queue.Empty:
-            return False
+        except grpc.RpcError as error:
+            if error.code() in _NO_ANSWER:
+                raise NotConnectedError(
+                    f"{doing}: no connection to Qdrant's gRPC at {self.address} "
+                    f"({error.code().name}); nothing was sent"
+                ) from error
+        self._connected = True  # a refusal is an answer, too
 
 
 def _channel(address: str, tls: bool, settings: StoreSettings) -> Any:

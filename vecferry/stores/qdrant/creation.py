@@ -115,7 +115,11 @@ def _fill_known(message: Any, values: object) -> None:
             getattr(message, field.name).SetInParent()
             _fill_known(getattr(message, field.name), value)
         elif field.enum_type is not None:
-            setattr(message, field.name, field.enum_type.values_by_name[value].number)
+            known = field.enum_type.values_by_name.get(value)
+            if known is not None:
+                setattr(message, field.name, known.number)
+        elif isinstance(value, list):
+            getattr(message, field.name).extend(value)
         else:
             setattr(message, field.name, value)
 

@@ -14,11 +14,12 @@ from vecferry.stores.qdrant.points import Layout, NativeId, fill_id, read_id, re
 from vecferry.stores.qdrant.schema import Schemas
 from vecferry.stores.qdrant.sequence import cut, following, place, read_edge
 
-PAGE_BYTES = 8_000_000
-"""What a page should weigh; half of what a request may."""
+PAGE_BYTES = 4_000_000
+"""What a page should weigh: larger ones gain nothing, and the last one of a part
+overshoots its end by half a page."""
 
 _FIRST_PAGE = 128
-_PAGE_POINTS_MAX = 4_096
+_PAGE_POINTS_MAX = 2_048
 _IDS_PAGE = 10_000
 _WALK_MAX = 200_000
 """Up to here every id is listed to cut exact chunks; beyond, a sample tells."""
@@ -45,7 +46,7 @@ class Scans:
         return cut(self._sample(name, min(parts * _SAMPLE_A_CHUNK, _SAMPLE_MAX)), parts)
 
     def scan(self, ref: Ref, bounds: Bounds) -> Iterator[list[Point]]:
-        """Yield the points of one part in pages of about eight megabytes."""
+        """Yield the points of one part in pages of about four megabytes."""
         layout = self._schemas.layout(ref.name)
         end = read_edge(bounds.high)
         for page in self._pages(ref.name, bounds):

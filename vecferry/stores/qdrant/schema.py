@@ -10,7 +10,7 @@ from qdrant_client import grpc as qdrant
 from vecferry.errors import ConfigError, HaltError
 from vecferry.model import Collection, Dtype, Metric, VectorSpec
 from vecferry.stores.qdrant import wire
-from vecferry.stores.qdrant.connect import Connection
+from vecferry.stores.qdrant.connect import HEALTH, Connection
 from vecferry.stores.qdrant.creation import creation_requests
 from vecferry.stores.qdrant.points import Layout
 
@@ -36,9 +36,7 @@ class Schemas:
         """Return product and version, after trying the credentials, too."""
         doing = f"connecting to {self._connection.address}"
         reply = qdrant.HealthCheckReply.FromString(
-            self._connection.call(
-                "/qdrant.Qdrant/HealthCheck", qdrant.HealthCheckRequest(), doing, first=True
-            )
+            self._connection.call(HEALTH, qdrant.HealthCheckRequest(), doing, first=True)
         )
         # the health check may be open to everybody; this one is not
         self._list(doing, first=True)
@@ -241,7 +239,9 @@ def plain(message: Any) -> dict[str, Any]:
         elif field.message_type is not None:
             result[field.name] = plain(value)
         elif field.enum_type is not None:
-            result[field.name] = field.enum_type.values_by_number[value].name
+            known = field.enum_type.values_by_number.get(value)
+            result[field.name] = value if known is None else known.name  # a newer server's
         else:
-            result[field.name] = value
+            scalar = isinstance(value, str | int | float)
+            result[field.name] = value if scalar else list(value)
     return result

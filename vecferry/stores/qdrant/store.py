@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from vecferry.errors import ConfigError, TransientError
+from vecferry.errors import ConfigError
 from vecferry.model import Collection, Key, Point, Vector
 from vecferry.ports import Bounds, Capabilities, Failure, Hit, Ref, Write
 from vecferry.settings import StoreSettings
-from vecferry.stores.qdrant.connect import Connection
+from vecferry.stores.qdrant.connect import Connection, NotConnectedError
 from vecferry.stores.qdrant.points import CAPABILITIES
 from vecferry.stores.qdrant.read import Reads
 from vecferry.stores.qdrant.scan import Scans
@@ -35,7 +35,7 @@ class QdrantStore:
         """Return product and version."""
         try:
             return self._schemas.version()
-        except TransientError as error:
+        except NotConnectedError as error:
             raise ConfigError(
                 f"{error}; url should be Qdrant's REST address, like http://host:6333, with gRPC "
                 "on the next port or at grpc_url"

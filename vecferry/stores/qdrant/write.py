@@ -36,7 +36,9 @@ class Writes:
         """Upsert and delete; return when it is applied, with what cannot be written.
 
         The last write of a key wins; after that no two writes of the batch name the
-        same point, so upserts and deletes cannot overtake each other.
+        same point, so upserts and deletes cannot overtake each other. A request that
+        timed out after it reached Qdrant's write-ahead log is applied later, but before
+        every request that reaches it after that.
         """
         batch = _coalesce(writes)
         requests, failures = self._encode(ref.name, batch.upserts)
@@ -62,7 +64,7 @@ class Writes:
 
     def _send(self, path: str, request: Any, doing: str) -> None:
         request.wait = True
-        request.timeout = max(1, int(self._connection.timeout_s))  # ignored before 1.17
+        request.timeout = max(1, int(self._connection.timeout_s))  # older servers ignore it
         data = self._connection.call(path, request, doing, writes=True)
         status = wire.PointsOperationResponse.FromString(data).result.status
         if status != _COMPLETED:

@@ -79,6 +79,21 @@ def test_every_example_is_a_file_that_can_be_used(page: Path) -> None:
         parse_settings(tomllib.loads(example), {}, page.name)
 
 
+def test_every_variable_that_a_page_exports_is_a_setting() -> None:
+    found = [
+        re.fullmatch(r"export (VECFERRY_\w+)=(.*)", line.strip())
+        for page in PAGES
+        for block in blocks(page, "sh")
+        for line in block.splitlines()
+    ]
+    environ = {one.group(1): shlex.split(one.group(2))[0] for one in found if one}
+    assert environ
+    (example, *_) = blocks(configuration.PAGE, "toml")
+    settings = parse_settings(tomllib.loads(example), environ)
+    assert settings.target.secret() == environ["VECFERRY_TARGET__API_KEY"]
+    assert "ssl.ca.location" in str(settings.log.kafka)
+
+
 def test_an_example_that_cannot_be_used_is_seen() -> None:
     with pytest.raises(ConfigError):
         parse_settings(tomllib.loads("name = 'docs'\n[sauce]\ntype = 'milvus'"), {}, "x")

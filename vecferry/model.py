@@ -47,7 +47,7 @@ def typed_id(value: Id) -> str:
     """Spell an id with its type: ``i-5``, ``u6f9…`` (lower case, hyphens) or ``stext``."""
     if isinstance(value, UUID):
         return f"u{value}"
-    return f"s{value}" if isinstance(value, str) else f"i{value}"
+    return f"s{value}" if isinstance(value, str) else f"i{value:d}"
 
 
 def parse_typed_id(text: str) -> Id:
@@ -71,6 +71,9 @@ def key_bytes(key: Key) -> bytes:
 
     ``Key("docs", "", 42)`` is ``b"4:docs0:i42"``. Equal keys have equal bytes
     and different keys different ones; a UUID has one spelling.
+
+    Raises:
+        ValueError: A text holds what UTF-8 cannot spell (a lone surrogate).
     """
     collection, namespace = key.collection.encode(), key.namespace.encode()
     return b"%d:%s%d:%s%s" % (
@@ -86,16 +89,19 @@ def parse_key(data: bytes) -> Key:
     """Read what :func:`key_bytes` wrote.
 
     Raises:
-        ValueError: The bytes are not a key.
+        ValueError: The bytes are not a key, or not its canonical ones.
     """
     try:
         size, rest = data.split(b":", 1)
         collection, rest = rest[: int(size)], rest[int(size) :]
         size, rest = rest.split(b":", 1)
         namespace, rest = rest[: int(size)], rest[int(size) :]
-        return Key(collection.decode(), namespace.decode(), parse_typed_id(rest.decode()))
+        key = Key(collection.decode(), namespace.decode(), parse_typed_id(rest.decode()))
     except ValueError as error:
         raise ValueError(f"{data[:80]!r} is not a key: {error}") from error
+    if key_bytes(key) != data:  # 042, a UUID without hyphens: one key must not have two spellings
+        raise ValueError(f"{data[:80]!r} is not how {key} is spelled")
+    return key
 
 
 class Dense(NamedTuple):

@@ -4,7 +4,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
-export VECFERRY_CACHE ?= $(HOME)/.cache/vecferry
+ifeq ($(VECFERRY_CACHE),)
+VECFERRY_CACHE := $(HOME)/.cache/vecferry
+endif
+export VECFERRY_CACHE
 export PYTHONPATH := $(CURDIR)
 
 # caches of the tools, one for each checkout

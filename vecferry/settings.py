@@ -208,6 +208,14 @@ class CaptureSettings(_Frozen):
     """A write of the application lands within this of being sent, or never."""
     intent_max_s: float = Field(5.0, gt=0)
     """An INTENT older than this is written again before the write is sent."""
+    commit_s: float = Field(1.0, gt=0)
+    """Each commit reads ``control`` to its end first; once a second costs nothing."""
+    hot_key_s: float = Field(0.2, ge=0)
+    """A key that is written all the time is read back this often, not at every write."""
+    vanished_max: int = Field(1_000, ge=0)
+    """More points than this absent without a delete within the window stop the worker; 0 never does."""
+    vanished_window_s: float = Field(60.0, gt=0)
+    """The window in which absent points are counted."""
 
 
 class ParitySettings(_Frozen):

@@ -141,6 +141,18 @@ class Pending:
             answers[key] = frozenset(self._askers.get(key, ()))
         return answers
 
+    def again(self, due: Due) -> None:
+        """Put back a key whose read failed or has to be repeated; its items stay open."""
+        known = self._due.get(due.key)
+        if known is not None:
+            due = Due(
+                due.key,
+                _stronger(due.verb, known.verb),
+                known.position or due.position,
+                known.offset,
+            )
+        self._due[due.key] = due
+
     def answered(self, answers: dict[bytes, frozenset[int]]) -> None:
         """Say that the read's images are acknowledged in ``events``."""
         for key, offsets in answers.items():

@@ -2,10 +2,11 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from vecferry.errors import RecordError
-from vecferry.log.intake import Raw
+from vecferry.log.errors import NotOwner
+from vecferry.log.intake import Committed, Raw
 from vecferry.record import ControlRecord
 
 
@@ -123,3 +124,82 @@ class MemoryControl:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+class MemoryIntake:
+    """One member that owns partitions of a :class:`MemoryLog`, with the methods of an ``Intake``.
+
+    Args:
+        log: What it reads.
+        topic: What it reads there.
+        commits: Shared by the members of a group: partition to commit.
+        reactions: As an ``Intake`` takes them.
+    """
+
+    def __init__(
+        self,
+        log: MemoryLog,
+        topic: str,
+        commits: dict[int, Committed],
+        reactions: Mapping[str, Callable[[list[int]], None]],
+    ) -> None:
+        self._log = log
+        self._topic = topic
+        self._commits = commits
+        self._reactions = reactions
+        self._next: dict[int, int] = {}
+        self._paused: set[int] = set()
+        self.is_lost = False
+
+    def assign(self, partitions: list[int]) -> None:
+        """Give it partitions, from their commits on."""
+        for partition in partitions:
+            self._next[partition] = self.committed(partition).offset
+        self._reactions["assigned"](partitions)
+
+    def poll(self, records_max: int, timeout_s: float) -> list[Raw]:
+        """Return what follows in its partitions, at once."""
+        found: list[Raw] = []
+        for partition, at in self._next.items():
+            if partition not in self._paused:
+                found += self._log.records(self._topic, partition)[
+                    at : at + records_max - len(found)
+                ]
+        for raw in found:
+            self._next[raw.partition] = raw.offset + 1
+        return found
+
+    def pause(self, partitions: Iterable[int]) -> None:
+        """Return nothing of these."""
+        self._paused |= set(partitions)
+
+    def resume(self, partitions: Iterable[int]) -> None:
+        """Return them again."""
+        self._paused -= set(partitions)
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Go on at ``offset``."""
+        self._next[partition] = offset
+
+    def committed(self, partition: int) -> Committed:
+        """Return the group's commit."""
+        return self._commits.get(partition, Committed(0, ""))
+
+    def commit(self, places: Mapping[int, Committed]) -> None:
+        """Commit for the group.
+
+        Raises:
+            NotOwner: It lost its partitions.
+        """
+        if self.is_lost:
+            raise NotOwner("the partitions belong to another member")
+        self._commits |= places
+
+    def watermark(self, partition: int) -> int:
+        """Return the end of a partition."""
+        return len(self._log.records(self._topic, partition))
+
+    def close(self) -> None:
+        """Leave in order."""
+        if not self.is_lost:
+            self._reactions["revoked"](list(self._next))

@@ -1,0 +1,138 @@
+"""Reading hinted keys back from the source, in batches, and judging what is absent."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from vecferry.errors import HaltError, RecordError
+from vecferry.model import Image, Key, parse_key
+from vecferry.ports import ReadPart, Ref
+from vecferry.producers.pending import Due
+
+_BATCH_KEYS = 256
+
+
+class ReadBack(NamedTuple):
+    """What one key is now.
+
+    Attributes:
+        due: The key and why it was read.
+        image: Its full state; None when it is absent.
+        error: Why the source's point cannot be held at all, else None.
+    """
+
+    due: Due
+    image: Image | None
+    error: RecordError | None = None
+
+
+class Reader:
+    """Reads keys of several collections, each in one batched call where it can."""
+
+    def __init__(self, store: ReadPart, collections: Sequence[str]) -> None:
+        """Read the ``collections`` that the migration moves; others are not its business."""
+        self._store = store
+        self._refs = {name: Ref(name, name) for name in collections}
+
+    def is_ours(self, key: bytes) -> bool:
+        """Tell whether the key lies in a collection that moves.
+
+        Raises:
+            HaltError: It is no key: the feed is of another release.
+        """
+        try:
+            return parse_key(key).collection in self._refs
+        except ValueError as error:
+            raise HaltError(
+                f"a hint holds what is no key ({error}): a feed of another release writes here"
+            ) from error
+
+    def read(self, dues: Sequence[Due]) -> list[ReadBack]:
+        """Read every key once; in no particular order.
+
+        Raises:
+            TransientError: The source does not answer; nothing was decided.
+            HaltError: The source cannot be read any more.
+        """
+        groups: dict[str, list[tuple[Due, Key]]] = {}
+        for due in dues:
+            key = parse_key(due.key)
+            groups.setdefault(key.collection, []).append((due, key))
+        found: list[ReadBack] = []
+        for name, group in groups.items():
+            for start in range(0, len(group), _BATCH_KEYS):
+                found += self._read_batch(self._refs[name], group[start : start + _BATCH_KEYS])
+        return found
+
+    def _read_batch(self, ref: Ref, group: list[tuple[Due, Key]]) -> list[ReadBack]:
+        position = max((due.position for due, _ in group), key=_position_order)
+        try:
+            points = self._store.read(ref, [key for _, key in group], position)
+        except RecordError as error:
+            if len(group) == 1:
+                return [ReadBack(group[0][0], None, error)]
+            middle = len(group) // 2  # some point cannot be held: halve until it is alone
+            return self._read_batch(ref, group[:middle]) + self._read_batch(ref, group[middle:])
+        return [
+            ReadBack(due, None if point is None else point.image)
+            for (due, _), point in zip(group, points, strict=True)
+        ]
+
+
+def _position_order(position: str) -> tuple[int, str]:
+    # positions are numbers in the sources that have them: the longer one is the later one
+    return len(position), position
+
+
+class Brake:
+    """Stops the worker when far more points vanish than were deleted.
+
+    A dropped collection, a cold tenant or a store that came up empty look like
+    deletes of everything; nobody asked for those. Only absent keys whose hints
+    did not say ``delete`` count.
+    """
+
+    def __init__(self, vanished_max: int, window_s: float, clock: Callable[[], float]) -> None:
+        """Allow so many in ``window_s``; 0 allows any number."""
+        self._vanished_max = vanished_max
+        self._window_s = window_s
+        self._clock = clock
+        self._since = clock()
+        self._counts: dict[str, int] = {}
+
+    def check(self, read: Sequence[ReadBack]) -> None:
+        """Count what vanished in this read, before anything of it is published.
+
+        Raises:
+            HaltError: It is too much.
+        """
+        if not self._vanished_max:
+            return
+        now = self._clock()
+        if now - self._since > self._window_s:
+            self._since, self._counts = now, {}
+        for each in read:
+            if each.image is None and each.error is None:
+                what = "deleted" if each.due.verb == "delete" else "vanished"
+                self._counts[what] = self._counts.get(what, 0) + 1
+        vanished, deleted = self._counts.get("vanished", 0), self._counts.get("deleted", 0)
+        if vanished > self._vanished_max and vanished > 2 * deleted:
+            raise HaltError(
+                f"{vanished} points vanished from the source within {self._window_s:g} s and {deleted} were "
+                f"deleted: a dropped collection, or a store that came up empty? Nothing of it was captured. "
+                f"If they are gone on purpose, raise capture.vanished_max = {self._vanished_max} and start again"
+            )
+
+
+def newest_claims(records: Sequence[tuple[str, int]], prefix: str) -> Mapping[int, int]:
+    """Return the newest claim's offset of each partition.
+
+    Args:
+        records: Name and offset of every claim.
+        prefix: Of the names, ``capture/<direction>/``; the partition follows.
+    """
+    newest: dict[int, int] = {}
+    for name, offset in records:
+        if name.startswith(prefix):
+            partition = int(name.removeprefix(prefix).split("/", 1)[0])
+            newest[partition] = max(offset, newest.get(partition, -1))
+    return newest

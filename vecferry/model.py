@@ -8,6 +8,7 @@ canonical JSON in bytes (see :mod:`vecferry.payload`).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, NamedTuple
 from uuid import UUID
 
@@ -75,14 +76,13 @@ def key_bytes(key: Key) -> bytes:
     Raises:
         ValueError: A text holds what UTF-8 cannot spell (a lone surrogate).
     """
-    collection, namespace = key.collection.encode(), key.namespace.encode()
-    return b"%d:%s%d:%s%s" % (
-        len(collection),
-        collection,
-        len(namespace),
-        namespace,
-        typed_id(key.id).encode(),
-    )
+    return _key_prefix(key.collection, key.namespace) + typed_id(key.id).encode()
+
+
+@lru_cache(4096)
+def _key_prefix(collection: str, namespace: str) -> bytes:
+    first, second = collection.encode(), namespace.encode()
+    return b"%d:%s%d:%s" % (len(first), first, len(second), second)
 
 
 def parse_key(data: bytes) -> Key:
@@ -92,11 +92,12 @@ def parse_key(data: bytes) -> Key:
         ValueError: The bytes are not a key, or not its canonical ones.
     """
     try:
-        size, rest = data.split(b":", 1)
-        collection, rest = rest[: int(size)], rest[int(size) :]
-        size, rest = rest.split(b":", 1)
-        namespace, rest = rest[: int(size)], rest[int(size) :]
-        key = Key(collection.decode(), namespace.decode(), parse_typed_id(rest.decode()))
+        colon = data.index(b":")
+        end = colon + 1 + int(data[:colon])
+        collection = data[colon + 1 : end].decode()
+        colon = data.index(b":", end)
+        end = colon + 1 + int(data[end:colon])
+        key = Key(collection, data[colon + 1 : end].decode(), parse_typed_id(data[end:].decode()))
     except ValueError as error:
         raise ValueError(f"{data[:80]!r} is not a key: {error}") from error
     if key_bytes(key) != data:  # 042, a UUID without hyphens: one key must not have two spellings

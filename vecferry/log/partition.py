@@ -24,7 +24,7 @@ def murmur2(data: bytes) -> int:
     h = _SEED ^ size
     for k in _words(words).unpack_from(data):
         k = k * _M & _MASK
-        h = (h * _M & _MASK) ^ ((k ^ k >> 24) * _M & _MASK)
+        h = (h * _M ^ (k ^ k >> 24) * _M) & _MASK
     tail = data[words << 2 :]
     if tail:
         h = (h ^ int.from_bytes(tail, "little")) * _M & _MASK

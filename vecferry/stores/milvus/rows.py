@@ -120,6 +120,7 @@ class _Reader:
         self._logical = logical
         self._partition = partition
         self._namespace = namespace_of(partition) if shape.partitioned else ""
+        self._native = int if shape.int_keys else str
 
     def payload(
         self, native: int | str, meta: bytes, cells: Sequence[tuple[Column, Any]]
@@ -146,6 +147,8 @@ class _Reader:
             fields[column.name] = value
 
     def _own_id(self, key: Key) -> Id:
+        if key.namespace == self._namespace and type(key.id) is self._native:
+            return key.id  # most points: a hash would be another value than the row's
         try:
             place = self._shape.place(key)
         except RecordError:
@@ -160,9 +163,9 @@ def make_row(shape: Shape, point: Point) -> Row:
         RecordError: The collection cannot hold it; the message says what.
     """
     place = shape.place(point.key)
-    strangers = [name for name in point.image.vectors if shape.vector(name) is None]
-    if strangers:
-        raise RecordError(f"{shape.name!r} has no vector {strangers[0]!r}")
+    if not shape.vector_names.issuperset(point.image.vectors):
+        stranger = min(point.image.vectors.keys() - shape.vector_names)
+        raise RecordError(f"{shape.name!r} has no vector {stranger!r}")
     vectors = tuple(
         wire_bytes(column, point.image.vectors.get(column.name)) for column in shape.vectors
     )

@@ -4,6 +4,7 @@ The client's iterator would do the same but for two defects: it does not escape
 string keys, and it ignores the consistency that was asked for.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ PAGE_BYTES = 8_000_000
 
 OTHERS = "*"
 """The namespace of the bounds that cover every partition made after the plan; no
-partition has that name. ``low`` lists the partitions that other bounds cover."""
+partition has that name. ``low`` is the JSON list of those that other bounds cover."""
 
 
 def plan_chunks(connection: Connection, shape: Shape, points: int) -> list[Bounds]:
@@ -47,7 +48,7 @@ def plan_chunks(connection: Connection, shape: Shape, points: int) -> list[Bound
             for low, high in zip([None, *cuts], [*cuts, None], strict=True)
         ]
     if shape.partitioned:
-        chunks.append(Bounds(OTHERS, "/".join(partitions), None))
+        chunks.append(Bounds(OTHERS, json.dumps(partitions), None))
     return chunks
 
 
@@ -86,7 +87,7 @@ def scan(
         if partition in shape.partitions or not shape.partitioned:
             yield from Cursor(connection, shape, logical, partition).pages(bounds, after)
         return
-    covered = set((bounds.low or "").split("/"))
+    covered = frozenset(json.loads(bounds.low or "[]"))
     reached = partition_name(after.namespace, shape.partitions) if after is not None else ""
     for partition in sorted(shape.partitions - covered):
         if partition >= reached:

@@ -15,6 +15,7 @@ from vecferry.stores.identity import target_id
 DEFAULT_PARTITION = "_default"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _ESCAPED = "_vf_"
+_INT64 = int(DataType.Int64)  # a plain number: protobuf's enums are slow to ask
 
 VECTOR_TYPES: Mapping[int, tuple[VectorKind, Dtype]] = {
     DataType.FloatVector: ("dense", "float32"),
@@ -96,7 +97,9 @@ class Shape:
         partitioned: Whether its partitions are containers that requests can name.
         capabilities: The server's.
         free_json: Whether a JSON field takes any JSON value, not only objects.
-        partitions: Those known so far; Shape never forgets one by itself.
+        partitions: Those that were there when last asked.
+        int_keys: Whether the primary key is an INT64, else it is a VARCHAR.
+        vector_names: Of the vector fields.
     """
 
     name: str
@@ -109,18 +112,17 @@ class Shape:
     capabilities: Capabilities
     free_json: bool = False
     partitions: frozenset[str] = frozenset()
+    int_keys: bool = field(init=False)
+    vector_names: frozenset[str] = field(init=False)
     _inside: Capabilities = field(init=False, repr=False)
     _beside: Capabilities = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.int_keys = self.pk.type == _INT64
+        self.vector_names = frozenset(column.name for column in self.vectors)
         kept = frozenset({"int" if self.int_keys else "str"})
         self._inside = replace(self.capabilities, id_types=kept, namespaces=True)
         self._beside = replace(self.capabilities, id_types=kept, namespaces=False)
-
-    @property
-    def int_keys(self) -> bool:
-        """Whether the primary key is an INT64."""
-        return bool(self.pk.type == DataType.Int64)
 
     @property
     def row_bytes(self) -> int:

@@ -63,3 +63,11 @@ def alone(store: Store) -> Iterator[Subject]:
     subject = create(store, plain(store.capabilities))
     yield subject
     store.drop(subject.ref.name)
+
+
+@pytest.fixture
+def integers(store: Store) -> Iterator[Subject]:
+    """A collection of one test whose ids are declared to be integers."""
+    subject = create(store, plain(store.capabilities), ids=("int",))
+    yield subject
+    store.drop(subject.ref.name)

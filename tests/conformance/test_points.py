@@ -1,6 +1,7 @@
 """Writing points and reading them back."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import numpy as np
@@ -70,9 +71,12 @@ AWKWARD_PAYLOAD = {
 }
 
 
-def test_every_kind_of_vector_comes_back_bit_for_bit(store: Store) -> None:
+def test_every_kind_of_vector_is_described_and_comes_back_bit_for_bit(store: Store) -> None:
     for spec in kinds(store.capabilities):
         subject = create(store, spec)
+        [found] = store.describe(subject.ref.name).vectors
+        wanted = (spec.name, spec.kind, spec.dtype, spec.dim)
+        assert (found.name, found.kind, found.dtype, found.dim) == wanted
         points = [
             Point(Key(LOGICAL, "", at), Image({spec.name: vector_of(spec, at)}))
             for at in range(1, 8)
@@ -124,6 +128,30 @@ def test_ids_come_back_from_a_scan_with_their_type(alone: Subject) -> None:
     found = {p.key: p for part in alone.chunks(4) for p in alone.points_of(part)}
     assert found == {point.key: point for point in points}
     assert {(type(key.id), key.id) for key in found} == {(type(id), id) for id in AWKWARD_IDS}
+    for part in alone.chunks(1_000):
+        order = [point.key for point in alone.points_of(part)]
+        for at in range(0, len(order), 3):
+            rest = [point.key for point in alone.points_of(part, after=order[at])]
+            assert rest == order[at + 1 :], order[at]
+
+
+def test_a_collection_of_integers_holds_them_and_nothing_that_would_collide(
+    integers: Subject,
+) -> None:
+    points = [integers.point(id) for id in (0, 5, -5, 2**53 + 1, 2**62, -(2**62))]
+    assert integers.put(points) == []
+    others = [
+        integers.point("5", "a text"),
+        integers.point(5, "elsewhere", namespace="other"),
+        integers.point(UUID(int=5), "a UUID"),
+        integers.point(2**64 + 5, "too large"),
+    ]
+    refused = {failure.key for failure in integers.put(others)}
+    wanted = [None if point.key in refused else point for point in others]
+    assert integers.get(*(point.key for point in others)) == wanted
+    assert integers.get(*(point.key for point in points)) == points
+    assert integers.delete(point.key for point in others if point.key not in refused) == []
+    assert integers.get(*(point.key for point in points)) == points
 
 
 def test_the_same_id_in_two_namespaces_is_two_points(shared: Subject) -> None:
@@ -185,6 +213,15 @@ def test_an_image_without_a_vector_is_refused_or_leaves_none_behind(store: Store
     assert [failure.key for failure in refused] in ([], [both.key])
     assert subject.get(both.key) == [both if refused else one]
     store.drop(subject.ref.name)
+
+
+def test_many_threads_may_write_and_read_at_once(shared: Subject) -> None:
+    def work(thread: int) -> bool:
+        points = [shared.point(f"thread {thread} {n}") for n in range(20)]
+        return shared.put(points) == [] and shared.get(*(p.key for p in points)) == points
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(4)))
 
 
 def test_a_delete_removes_the_point_and_an_absent_one_is_fine(shared: Subject) -> None:

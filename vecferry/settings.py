@@ -69,7 +69,7 @@ class StoreSettings(_Frozen):
     """Encrypt also where the address does not say so."""
     ca_file: Path | None = None
     """The authority that signed the server's certificate; the system's own when left out."""
-    timeout_s: float = Field(30.0, gt=0)
+    timeout_s: float = Field(default=30.0, gt=0)
     """Every request's limit: after it the request has landed or never will."""
 
     @field_validator("url", "grpc_url")
@@ -116,13 +116,13 @@ class LogSettings(_Frozen):
 
     bootstrap_servers: str = "embedded"
     """``embedded`` starts a broker in memory: for trying things, not for a migration."""
-    partitions: int = Field(6, ge=1, le=1024)
+    partitions: int = Field(default=6, ge=1, le=1024)
     """The number of partitions of hints and events; fixed for the life of a migration."""
-    replication_factor: int | None = Field(None, ge=1)
+    replication_factor: int | None = Field(default=None, ge=1)
     """Copies of each partition; three where there are three brokers, else one."""
     create_topics: bool = True
     """Without it the topics must be there, and are checked."""
-    hints_retention_h: float = Field(168.0, gt=0)
+    hints_retention_h: float = Field(default=168.0, gt=0)
     """Longer than the longest outage of a capture worker."""
     schema_registry_url: str = ""
     """Use the Confluent framing and this registry; without it a record carries its schema's fingerprint."""
@@ -133,9 +133,9 @@ class LogSettings(_Frozen):
     kafka: Mapping[str, str | int | float | bool] = Field(default_factory=dict, repr=False)
     """Any librdkafka property: TLS, SASL, buffers. A variable writes ``_`` for the dots:
     ``VECFERRY_LOG__KAFKA__SASL_PASSWORD``. Never printed, because it may hold secrets."""
-    heartbeat_s: float = Field(2.0, gt=0)
+    heartbeat_s: float = Field(default=2.0, gt=0)
     """How often a process says in ``control`` that it lives."""
-    session_timeout_s: float = Field(45.0, gt=0)
+    session_timeout_s: float = Field(default=45.0, gt=0)
     """How long a silent worker keeps its partitions; six seconds on the embedded broker."""
 
     @field_validator("kafka", mode="before")
@@ -164,66 +164,66 @@ class LogSettings(_Frozen):
 class SnapshotSettings(_Frozen):
     """Reading everything that the source holds."""
 
-    workers: int = Field(1, ge=0, le=64)
+    workers: int = Field(default=1, ge=0, le=64)
     """Processes that ``up`` starts."""
-    chunk_points: int = Field(10_000, ge=1)
+    chunk_points: int = Field(default=10_000, ge=1)
     """Small enough to be cheap to repeat, large enough that markers do not count."""
-    window_offsets: int = Field(1_000_000, ge=1_000)
+    window_offsets: int = Field(default=1_000_000, ge=1_000)
     """A window lapses so many offsets after its OPEN; it bounds what a fold remembers."""
-    points_per_s_max: float = Field(0.0, ge=0)
+    points_per_s_max: float = Field(default=0.0, ge=0)
     """The user's own limit for each worker; 0 is none."""
-    lag_records_max: int = Field(500_000, ge=1)
+    lag_records_max: int = Field(default=500_000, ge=1)
     """Wait while the appliers are this far behind, in records of one partition."""
-    latency_factor_max: float = Field(5.0, gt=1)
+    latency_factor_max: float = Field(default=5.0, gt=1)
     """Slow down while the source answers this many times slower than at its best."""
 
 
 class ApplySettings(_Frozen):
     """Writing to the target."""
 
-    workers: int = Field(1, ge=0, le=256)
+    workers: int = Field(default=1, ge=0, le=256)
     """Processes that ``up`` starts."""
-    batch_points: int = Field(512, ge=1)
+    batch_points: int = Field(default=512, ge=1)
     """Databases gain little from larger requests and time out on them."""
-    batch_bytes: int = Field(8_000_000, ge=1_000)
+    batch_bytes: int = Field(default=8_000_000, ge=1_000)
     """Below every database's limit of a request."""
-    writes_in_flight: int = Field(4, ge=1)
+    writes_in_flight: int = Field(default=4, ge=1)
     """Batches that one worker has out at a time, never two for one partition's same key."""
-    span_offsets: int = Field(8_192, ge=1)
+    span_offsets: int = Field(default=8_192, ge=1)
     """Nothing at or beyond the last commit plus this is sent: what a takeover must repeat."""
-    request_max_s: float = Field(30.0, gt=0)
+    request_max_s: float = Field(default=30.0, gt=0)
     """A request lands within this of being sent, or never."""
-    backoff_max_s: float = Field(30.0, gt=0)
+    backoff_max_s: float = Field(default=30.0, gt=0)
     """The longest pause between two tries of the same batch."""
-    commit_s: float = Field(1.0, gt=0)
+    commit_s: float = Field(default=1.0, gt=0)
     """How often progress is committed."""
 
 
 class CaptureSettings(_Frozen):
     """Reading back what was hinted."""
 
-    workers: int = Field(1, ge=0, le=64)
+    workers: int = Field(default=1, ge=0, le=64)
     """Processes that ``up`` starts."""
-    request_max_s: float = Field(30.0, gt=0)
+    request_max_s: float = Field(default=30.0, gt=0)
     """A write of the application lands within this of being sent, or never."""
-    intent_max_s: float = Field(5.0, gt=0)
+    intent_max_s: float = Field(default=5.0, gt=0)
     """An INTENT older than this is written again before the write is sent."""
-    commit_s: float = Field(1.0, gt=0)
+    commit_s: float = Field(default=1.0, gt=0)
     """Each commit reads ``control`` to its end first; once a second costs nothing."""
-    hot_key_s: float = Field(0.2, ge=0)
+    hot_key_s: float = Field(default=0.2, ge=0)
     """A key that is written all the time is read back this often, not at every write."""
-    vanished_max: int = Field(1_000, ge=0)
+    vanished_max: int = Field(default=1_000, ge=0)
     """More points than this absent without a delete within the window stop the worker; 0 never does."""
-    vanished_window_s: float = Field(60.0, gt=0)
+    vanished_window_s: float = Field(default=60.0, gt=0)
     """The window in which absent points are counted."""
 
 
 class ParitySettings(_Frozen):
     """Comparing both sides."""
 
-    buckets: int = Field(4_096, ge=1)
+    buckets: int = Field(default=4_096, ge=1)
     """Digest sums that are held at a time; a power of two."""
-    tolerance: float = Field(1e-6, ge=0)
+    tolerance: float = Field(default=1e-6, ge=0)
     """The largest difference in direction where the target normalises vectors."""
 
     @field_validator("buckets")
@@ -237,7 +237,7 @@ class ParitySettings(_Frozen):
 class CutoverSettings(_Frozen):
     """The switch."""
 
-    freeze_max_s: float = Field(10.0, gt=0)
+    freeze_max_s: float = Field(default=10.0, gt=0)
     """Writes are held for at most this long, then the switch is called off."""
 
 
@@ -252,12 +252,12 @@ class Settings(_Frozen):
     """The database to write."""
     collections: tuple[CollectionSettings, ...] = Field(min_length=1)
     """What to move, one or more."""
-    log: LogSettings = LogSettings()  # type: ignore[call-arg]
-    snapshot: SnapshotSettings = SnapshotSettings()  # type: ignore[call-arg]
-    capture: CaptureSettings = CaptureSettings()  # type: ignore[call-arg]
-    apply: ApplySettings = ApplySettings()  # type: ignore[call-arg]
-    parity: ParitySettings = ParitySettings()  # type: ignore[call-arg]
-    cutover: CutoverSettings = CutoverSettings()  # type: ignore[call-arg]
+    log: LogSettings = LogSettings()
+    snapshot: SnapshotSettings = SnapshotSettings()
+    capture: CaptureSettings = CaptureSettings()
+    apply: ApplySettings = ApplySettings()
+    parity: ParitySettings = ParitySettings()
+    cutover: CutoverSettings = CutoverSettings()
 
     @model_validator(mode="after")
     def _timeouts_fit(self) -> Self:

@@ -112,7 +112,7 @@ def _text(databases: Databases) -> str:
 @contextlib.contextmanager
 def _databases(folder: Path) -> Iterator[Databases]:
     out.print("[bold]1. Two databases and real text[/]")
-    with MilvusLite(folder).start() as source, QdrantServer(folder).start() as target:
+    with MilvusLite(folder) as source, QdrantServer(folder / "qdrant") as target:
         out.print(f"Milvus Lite at {source.url}, a Qdrant server of the test kit at {target.url}")
         yield Databases(source, target)
 
@@ -120,7 +120,7 @@ def _databases(folder: Path) -> Iterator[Databases]:
 def _fill(databases: Databases, points: int) -> None:
     """Put the corpus into Milvus, as an application would have done."""
     made = corpus.documents(_COLLECTION, points)
-    store = open_store(StoreSettings(type="milvus", url=databases.source.url))  # type: ignore[call-arg]
+    store = open_store(StoreSettings(type="milvus", url=databases.source.url))
     with contextlib.closing(store):
         spec = VectorSpec(
             _VECTOR,

@@ -6,11 +6,11 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from vecferry.errors import HaltError
-from vecferry.model import Point
+from vecferry.model import Key, Point
 from vecferry.ports import Bounds, Ref
 from vecferry.stores.qdrant import wire
 from vecferry.stores.qdrant.connect import Connection
-from vecferry.stores.qdrant.points import Layout, NativeId, fill_id, read_id, read_point
+from vecferry.stores.qdrant.points import Layout, NativeId, fill_id, native_id, read_id, read_point
 from vecferry.stores.qdrant.schema import Schemas
 from vecferry.stores.qdrant.sequence import cut, following, place, read_edge
 
@@ -45,20 +45,26 @@ class Scans:
             return cut(list(self._walk(name)), parts)
         return cut(self._sample(name, min(parts * _SAMPLE_A_CHUNK, _SAMPLE_MAX)), parts)
 
-    def scan(self, ref: Ref, bounds: Bounds) -> Iterator[list[Point]]:
-        """Yield the points of one part in pages of about four megabytes."""
+    def scan(self, ref: Ref, bounds: Bounds, after: Key | None = None) -> Iterator[list[Point]]:
+        """Yield the points of one part, or those behind ``after``, in pages of four megabytes.
+
+        The order is Qdrant's own, by id.
+        """
+        start, end = read_edge(bounds.low), read_edge(bounds.high)
+        if after is not None:
+            start = following(native_id(after))
+            if start is None:
+                return
         layout = self._schemas.layout(ref.name)
-        end = read_edge(bounds.high)
-        for page in self._pages(ref.name, bounds):
+        for page in self._pages(ref.name, start, end):
             found = [read_point(message, ref.logical, layout) for message in page.messages]
             points = [point for native, point in found if end is None or place(native) < place(end)]
             if points:
                 yield points
 
-    def _pages(self, name: str, bounds: Bounds) -> Iterator["Page"]:
-        start, end = read_edge(bounds.low), read_edge(bounds.high)
+    def _pages(self, name: str, start: NativeId | None, end: NativeId | None) -> Iterator["Page"]:
         limit = _FIRST_PAGE
-        while True:
+        while start is None or end is None or place(start) < place(end):
             request = _scroll(name, start, limit)
             data = self._connection.call("/qdrant.Points/Scroll", request, f"scanning {name!r}")
             page = Page.parse(data)
@@ -69,7 +75,7 @@ class Scans:
             yield page
             limit = _page_points(page.size, len(page.messages))
             start = following(max((read_id(m.id) for m in page.messages), key=place))
-            if start is None or (end is not None and place(start) >= place(end)):
+            if start is None:
                 return
 
     def _walk(self, name: str) -> Iterator[NativeId]:

@@ -65,9 +65,9 @@ class QdrantStore:
         """Cut the collection into parts of about ``points`` points."""
         return self._scans.plan_chunks(name, points)
 
-    def scan(self, ref: Ref, bounds: Bounds) -> Iterator[list[Point]]:
-        """Yield the points of one part in pages."""
-        return self._scans.scan(ref, bounds)
+    def scan(self, ref: Ref, bounds: Bounds, *, after: Key | None = None) -> Iterator[list[Point]]:
+        """Yield the points of one part in pages, in the order of their ids here."""
+        return self._scans.scan(ref, bounds, after)
 
     def read(self, ref: Ref, keys: Sequence[Key], position: str = "") -> list[Point | None]:
         """Return the points in the order of ``keys``; Qdrant has no positions."""

@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from vecferry.errors import RecordError
-from vecferry.payload import decode_payload, has_long_digits
+from vecferry.payload import decode_payload
 
 NESTING_MAX = 24
 """Lists and objects within each other. A server's parser stops at 100 messages, and
 an object is three of them."""
 
 _INT64 = 2**63
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * 19
 
 
 def split_payload(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -38,7 +40,9 @@ def split_payload(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _is_suspect(data: bytes) -> bool:
     # a look at the bytes spares a walk through nearly every payload
-    return data.count(b"{") + data.count(b"[") > NESTING_MAX or has_long_digits(data)
+    return data.count(b"{") + data.count(b"[") > NESTING_MAX or (
+        _LONG_NUMBER in data.translate(_ZEROS)  # a tenth of a regular expression's time
+    )
 
 
 def _fits(value: Any, nesting: int) -> bool:

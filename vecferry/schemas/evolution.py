@@ -5,8 +5,8 @@ during an upgrade old programs read what new ones write. So every version must
 read every other one, in both directions, not only its neighbour:
 
 - a new field has a default; a field is removed only when it had one;
-- a field keeps its name and its type (int may become long only where nothing
-  old reads it again, which is never);
+- a field keeps its name and its type; not even int may become long, because an
+  old reader cannot go back;
 - an enumeration may get new symbols, because each has a default that an old
   reader takes for what it does not know;
 - a union keeps its branches.

@@ -85,6 +85,19 @@ def test_a_part_may_end_among_the_uuids(full, store):
     assert [key.id for key in keys] == [9, 2**64 - 1, UUID(int=0), UUID(int=5)]
 
 
+@pytest.mark.parametrize("at", range(len(IDS)))
+def test_a_scan_goes_on_behind_any_key(full, store, at):
+    after = Key("docs", "", IDS[at])
+    keys = [one.key.id for page in store.scan(REF, Bounds(), after=after) for one in page]
+    assert keys == IDS[at + 1 :]
+
+
+def test_behind_the_last_key_of_a_part_is_nothing(full, store):
+    part, after = Bounds("", "i2", "i4"), Key("docs", "", 3)
+    assert list(store.scan(REF, part, after=after)) == []
+    assert not full.asked
+
+
 def test_an_empty_collection_is_one_part(full, store):
     full.reply("/qdrant.Points/Count", wire.CountResponse(result={"count": 0}))
     assert store.plan_chunks("docs", 10) == [Bounds()]

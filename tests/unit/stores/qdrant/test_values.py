@@ -1,5 +1,3 @@
-import json
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -105,10 +103,8 @@ def test_what_is_not_a_payload_is_refused(data):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_number_that_json_cannot_say_is_refused(value):
-    # json reads them, and does when an integer beside them is long
-    kept, _ = split_payload(json.dumps({"a": value, "b": 10**17, "c": "1" * 19}).encode())
     with pytest.raises(RecordError):
-        message_of(kept)
+        message_of({"a": [value]})
 
 
 def test_a_text_that_is_not_unicode_is_refused():

@@ -17,7 +17,7 @@ from vecferry.stores.identity import (
     unpack,
 )
 
-SETTINGS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 INTS_AND_UUIDS = Capabilities(frozenset({"int", "uuid"}), frozenset(), frozenset())
 ONE = UUID("0f9c2a44-3a7b-4c0e-9d63-2f1b8c5e7a10")
 

@@ -1,4 +1,5 @@
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -8,6 +9,7 @@ from vecferry.errors import ConfigError, HaltError, TransientError, UnknownOutco
 from vecferry.settings import StoreSettings
 from vecferry.stores.qdrant import connect
 from vecferry.stores.qdrant.connect import Connection, NotConnectedError, grpc_address
+from vecferry.testing.certificates import Authority
 
 HEALTH = "/qdrant.Qdrant/HealthCheck"
 PATH = "/qdrant.Points/Upsert"
@@ -55,6 +57,30 @@ def test_a_key_that_no_header_can_carry_is_refused_without_printing_it(key):
     with pytest.raises(ConfigError, match="api_key") as raised:
         Connection(settings(url="http://h:1", api_key=key))
     assert key not in str(raised.value)
+
+
+def test_tls_takes_the_authority_of_ca_file_and_no_other(tmp_path):
+    authority = Authority(tmp_path)
+    pem = authority.keystore.read_bytes()
+    start = pem.index(b"-----BEGIN CERTIFICATE-----")
+    server = grpc.server(ThreadPoolExecutor(1))
+    pair = (pem[:start], pem[start:])
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+    server.start()
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    try:
+        good = Connection(settings(url=f"https://127.0.0.1:{port - 1}", ca_file=authority.ca_file))
+        with pytest.raises(HaltError, match="UNIMPLEMENTED"):  # it is reached
+            good.call(PATH, qdrant.HealthCheckRequest(), "writing", writes=True)
+        good.close()
+        other = Authority(stranger).ca_file
+        bad = Connection(settings(url=f"https://127.0.0.1:{port - 1}", ca_file=other))
+        with pytest.raises(NotConnectedError):
+            bad.call(PATH, qdrant.HealthCheckRequest(), "writing", writes=True)
+        bad.close()
+    finally:
+        server.stop(None).wait(30)
 
 
 def test_nothing_is_sent_at_an_address_where_nothing_is():

@@ -139,15 +139,15 @@ class Fold:
         That is the OPEN of the oldest window open at ``offset``, with the term
         there, or ``offset`` itself. ``offset`` may lie before what was taken, as
         commits trail the intake, but never before one that was asked for
-        earlier.
+        earlier; it may lie beyond, where records in between cannot be decoded.
 
         Raises:
-            ValueError: ``offset`` is before an earlier one, or beyond the next to be taken.
+            ValueError: ``offset`` is before one that was asked for earlier.
         """
         at = bisect_right(self._marks, offset, key=_offset_of) - 1
-        if at < 0 or offset > max(self._next, self._marks[-1].offset):
+        if at < 0:
             raise ValueError(
-                f"a checkpoint at {offset} cannot be told: known from {self._marks[0].offset} to {self._next}"
+                f"a checkpoint at {offset} cannot be told: it is known from {self._marks[0].offset} on"
             )
         del self._marks[:at]
         mark = self._marks[0]

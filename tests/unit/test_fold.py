@@ -228,12 +228,25 @@ def test_a_checkpoint_behind_the_intake_is_what_was_true_there() -> None:
     assert fold.checkpoint(6) == Checkpoint(6, 4)
 
 
-def test_a_checkpoint_that_cannot_be_told_is_refused() -> None:
+def test_a_checkpoint_before_what_is_known_is_refused() -> None:
     fold = Fold(W, Checkpoint(5, 0))
-    fold.take(5, epoch(1))
-    for offset in (4, 7):
-        with pytest.raises(ValueError, match="known from 5 to 6"):
+    run_from(5, fold, epoch(1), epoch(2))
+    assert fold.checkpoint(7) == Checkpoint(7, 2)
+    for offset in (4, 6):
+        with pytest.raises(ValueError, match="known from 7 on"):
             fold.checkpoint(offset)
+
+
+def test_a_checkpoint_may_lie_behind_records_that_cannot_be_decoded() -> None:
+    fold = Fold(W)
+    run(epoch(3), OPEN, fold=fold)
+    assert fold.checkpoint(5) == Checkpoint(1, 3)
+    assert fold.take(5, row(1)) is not None
+
+
+def run_from(start: int, fold: Fold, *events: Event) -> None:
+    for at, event in enumerate(events, start):
+        fold.take(at, event)
 
 
 def test_restarting_without_the_open_windows_loses_rows() -> None:

@@ -10,15 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from vecferry.errors import RecordError
-from vecferry.payload import decode_payload
+from vecferry.payload import decode_payload, has_long_digits
 
 NESTING_MAX = 24
 """Lists and objects within each other. A server's parser stops at 100 messages, and
 an object is three of them."""
 
 _INT64 = 2**63
-_ZEROS = bytes.maketrans(b"123456789", b"000000000")
-_LONG_NUMBER = b"0" * 19
 
 
 def split_payload(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -27,10 +25,7 @@ def split_payload(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         RecordError: The bytes are not a JSON object.
     """
-    try:
-        payload = decode_payload(data)
-    except RecursionError as error:
-        raise RecordError(f"a payload of {len(data)} bytes is nested too deep") from error
+    payload = decode_payload(data)
     if not _is_suspect(data):
         return payload, {}
     carried = {name: value for name, value in payload.items() if not _fits(value, NESTING_MAX)}
@@ -40,9 +35,7 @@ def split_payload(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _is_suspect(data: bytes) -> bool:
     # a look at the bytes spares a walk through nearly every payload
-    return data.count(b"{") + data.count(b"[") > NESTING_MAX or (
-        _LONG_NUMBER in data.translate(_ZEROS)  # a tenth of a regular expression's time
-    )
+    return data.count(b"{") + data.count(b"[") > NESTING_MAX or has_long_digits(data)
 
 
 def _fits(value: Any, nesting: int) -> bool:

@@ -161,15 +161,18 @@ class Control:
             )
             self._require_sound()
 
-    def close(self) -> None:
+    def close(self, timeout_s: float = _READ_S) -> None:
         """Stop the tail and the producer.
+
+        Args:
+            timeout_s: How long to wait for acknowledgements.
 
         Raises:
             UnknownOutcome: A record is still not acknowledged.
         """
         self._closing.set()
         self._thread.join()
-        self._publisher.close()
+        self._publisher.close(timeout_s)
 
     def _end(self, deadline: float) -> int:
         part = TopicPartition(self._topic, 0)

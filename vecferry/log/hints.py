@@ -104,6 +104,24 @@ class HintWriter:
             groups = {number: groups.get(number, {}) for number in range(self._partitions)}
         self._append(Hint(kind, request, (), verb, scope=scope), groups)
 
+    def queue(self, hint: Hint) -> None:
+        """Queue a hint behind what was queued before, and do not wait for it.
+
+        For what ends a write: if it is lost with this process, the INTENT
+        before it is swept.
+
+        Args:
+            hint: Its keys may be of any partition. FILTER_DONE goes to every one.
+
+        Raises:
+            HaltError: An earlier record could not be delivered.
+        """
+        groups = self._by_partition(hint.keys)
+        if hint.kind is HintKind.FILTER_DONE:
+            groups = {number: groups.get(number, {}) for number in range(self._partitions)}
+        for number, value in self._records(hint, groups):
+            self._publisher.publish(self._topic, value, partition=number)
+
     def beat(self, number: int, token: str = "") -> None:
         """Queue one BEAT for every partition, behind what was queued before.
 
@@ -124,13 +142,18 @@ class HintWriter:
         return groups
 
     def _append(self, hint: Hint, groups: Mapping[int, Iterable[bytes]]) -> None:
+        records = self._records(hint, groups)
+        self._publish_and_wait(records, f"the {hint.kind} of request {hint.request!r}")
+
+    def _records(
+        self, hint: Hint, groups: Mapping[int, Iterable[bytes]]
+    ) -> list[tuple[int, bytes]]:
         hint = hint._replace(at_ms=int(time.time() * 1000))
-        records = [
+        return [
             (number, self._codec.encode_hint(hint._replace(keys=some)))
             for number, keys in groups.items()
             for some in _split(keys)
         ]
-        self._publish_and_wait(records, f"the {hint.kind} of request {hint.request!r}")
 
     def _publish_and_wait(self, records: list[tuple[int, bytes]], what: str) -> None:
         # Waits for its own records only: a flush waits for everybody's, which

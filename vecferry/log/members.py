@@ -3,8 +3,9 @@
 import os
 import socket
 import threading
+import time
 import uuid
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
 
 from vecferry.errors import TransientError, VecferryError
 from vecferry.log.control import Control
@@ -20,28 +21,43 @@ class Member:
 
     Attributes:
         name: ``<role>/<uuid>``.
+        renewed_at: When the newest heartbeat that came back was written, on
+            ``time.monotonic()``'s clock, taken before it was sent.
 
     Others are judged by what this process sees, never by their clocks: time is
     counted in its own heartbeats that came back through the log. While the log
     is away no time passes, so an outage makes nobody look dead.
     """
 
-    def __init__(self, control: Control, role: str, heartbeat_s: float) -> None:
+    def __init__(
+        self,
+        control: Control,
+        role: str,
+        heartbeat_s: float,
+        tell: Callable[[], Mapping[str, object]] = dict,
+    ) -> None:
         """Register, read ``control`` through the own record, and begin to heartbeat.
+
+        Args:
+            control: Where it registers.
+            role: What this process does.
+            heartbeat_s: How often it says that it lives.
+            tell: What more each heartbeat says; called in the heartbeats' thread.
 
         Raises:
             TransientError: The broker does not answer.
             HaltError: ``control`` cannot be written or read.
         """
         self.name = f"{role}/{uuid.uuid4()}"
-        self._control, self._heartbeat_s = control, heartbeat_s
+        self._control, self._heartbeat_s, self._tell = control, heartbeat_s, tell
         self._body: dict[str, object] = {
             "role": role,
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "version": version("vecferry"),
+            "version": vecferry.__version__,
             "heartbeat_s": heartbeat_s,
         }
+        self.renewed_at = 0.0
         self._beats = 0  # own heartbeats that came back
         self._seen: dict[str, tuple[int, int]] = {}  # name -> its newest offset, beats at that time
         self._failed: VecferryError | None = None
@@ -72,6 +88,10 @@ class Member:
         silent_s = (self._beats - beats) * self._heartbeat_s
         return silent_s <= _SILENT_BEATS * max(_its_heartbeat_s(record), self._heartbeat_s)
 
+    def abandon(self) -> None:
+        """Stop the heartbeats without a word: others will see the silence."""
+        self._leaving.set()
+
     def close(self) -> None:
         """Deregister: say that this process left in order.
 
@@ -94,9 +114,11 @@ class Member:
                 return
 
     def _beat(self) -> None:
-        body = {**self._body, "beat": self._beats}
+        body = {**self._body, **self._tell(), "beat": self._beats}
+        started_at = time.monotonic()
         offset = self._control.append(KIND, self.name, body, timeout_s=_BEAT_S)
         self._control.read_through(offset)
+        self.renewed_at = started_at
         self._beats += 1
         for name, record in self._control.latest(KIND).items():
             if self._seen.get(name, (-1, 0))[0] < record.offset:

@@ -83,6 +83,10 @@ class Publisher:
         report = self._delivered if acked is None else functools.partial(self._acked, acked)
         self._queue(topic, value, key, partition, report)
 
+    def prepare(self, topic: str) -> None:
+        """Learn now how large a record of the topic may be: the first ``publish`` would have to ask."""
+        self._learn_limit(topic)
+
     def publish_acked(
         self,
         topic: str,

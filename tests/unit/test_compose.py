@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from vecferry import __version__
 from vecferry.errors import ConfigError
 from vecferry.settings import Settings, parse_settings
 from vecferry.testing.command_lines import program, wrong_words
@@ -150,7 +151,7 @@ def test_a_variable_that_is_no_setting_is_seen(compose: dict[str, Any]) -> None:
 def test_one_image_serves_every_role_and_reads_the_same_file(compose: dict[str, Any]) -> None:
     services = own_services(compose)
     assert {"init", "snapshot", "apply", "plan", "status", "check"} == services.keys()
-    assert len({service["image"] for service in services.values()}) == 1
+    assert {service["image"] for service in services.values()} == {f"{IMAGE}{__version__}"}
     for name, service in services.items():
         assert service["configs"] == [{"source": "vecferry", "target": CONFIG}], name
         assert service["command"][-2:] == ["-c", CONFIG], name

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 
+from vecferry import __version__
 from vecferry.errors import TransientError, VecferryError
 from vecferry.log.control import Control
 from vecferry.record import ControlRecord

@@ -55,7 +55,7 @@ class Member:
             "role": role,
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "version": vecferry.__version__,
+            "version": __version__,
             "heartbeat_s": heartbeat_s,
         }
         self.renewed_at = 0.0

@@ -1,3 +1,5 @@
+"""Every code that Milvus can answer with leads to one of our errors."""
+
 import grpc
 import pytest
 from pymilvus import exceptions

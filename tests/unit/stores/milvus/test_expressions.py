@@ -1,3 +1,5 @@
+"""A value in a filter expression stays a value."""
+
 import re
 
 import pytest

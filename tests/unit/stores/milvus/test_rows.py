@@ -1,3 +1,5 @@
+"""Points become rows and come back, whatever the fields can hold."""
+
 import pytest
 from pymilvus.grpc_gen.schema_pb2 import DataType
 

@@ -1,3 +1,5 @@
+"""Cells of scalar fields, exact or said not to be."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

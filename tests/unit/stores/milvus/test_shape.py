@@ -1,3 +1,5 @@
+"""Where a key lies in a collection."""
+
 from uuid import UUID
 
 import pytest

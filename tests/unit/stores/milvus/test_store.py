@@ -18,6 +18,7 @@ from vecferry.stores import open_store
 from vecferry.stores.milvus import write as writing
 from vecferry.stores.milvus.connect import Product, address, parse_product
 from vecferry.stores.milvus.scan import OTHERS
+from vecferry.testing.certificates import Authority
 
 REF = Ref("docs", "docs")
 LOADED = common_pb2.LoadStateLoaded
@@ -209,6 +210,26 @@ def test_another_service_at_the_address_is_named():
 def test_a_ca_file_without_tls_is_a_contradiction(tmp_path):
     with pytest.raises(ConfigError, match="tls"):
         open_store(settings(1, ca_file=tmp_path / "ca.pem"))
+
+
+def test_tls_with_an_authority_of_ones_own(script, tmp_path):
+    authority = Authority(tmp_path)
+    pem = authority.keystore.read_bytes()
+    running = grpc.server(futures.ThreadPoolExecutor(2))
+    milvus_pb2_grpc.add_MilvusServiceServicer_to_server(script, running)
+    port = running.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(pem, pem)]))
+    running.start()
+    trusted = StoreSettings(
+        type="milvus", url=f"https://127.0.0.1:{port}", ca_file=authority.ca_file
+    )
+    opened = open_store(trusted)
+    assert opened.version() == "Milvus 2.6.1"
+    opened.close()
+    stranger = open_store(StoreSettings(type="milvus", url=f"https://127.0.0.1:{port}"))
+    with pytest.raises(ConfigError, match="no connection"):
+        stranger.version()
+    stranger.close()
+    running.stop(None).wait()
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+"""Vectors cross the wire as bytes."""
+
 import numpy as np
 import pytest
 from pymilvus.grpc_gen.schema_pb2 import DataType

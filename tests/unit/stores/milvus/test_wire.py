@@ -1,3 +1,5 @@
+"""The private messages are the vendor's own on the wire."""
+
 import numpy as np
 from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 

@@ -1,0 +1,280 @@
+"""What a feeding process holds on to: its place in the log, its registration, its lease.
+
+A session belongs to one process: after a fork the child opens its own.
+"""
+
+import contextlib
+import itertools
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol, cast
+
+from vecferry.errors import ConfigError, HaltError, RecordError, TransientError, VecferryError
+from vecferry.log.codec import Codec
+from vecferry.log.connection import Connection
+from vecferry.log.control import Control
+from vecferry.log.hints import HintWriter
+from vecferry.log.members import Member
+from vecferry.log.names import Topics
+from vecferry.log.publish import Publisher
+from vecferry.log.registry import open_codec
+from vecferry.producers.feeds.options import HEARTBEAT_S, LEASE_S, Options
+from vecferry.record import Hint, HintKind
+
+ROLE = "feed"
+_ANSWER_S = 5.0  # how long Kafka may take to answer a process that begins
+_APPEND_S = 10.0
+_CLOSE_S = 5.0
+
+
+class LogUnavailable(TransientError):  # noqa: N818 - the name says what is known
+    """Kafka does not answer, so the write was refused before it was sent: try again later."""
+
+
+class Membership(Protocol):
+    """The part of :class:`~vecferry.log.members.Member` that a session needs."""
+
+    name: str
+    renewed_at: float
+
+    def abandon(self) -> None:
+        """Stop the heartbeats without a word."""
+        ...
+
+    def close(self) -> None:
+        """Deregister."""
+        ...
+
+
+class Links(NamedTuple):
+    """What a session is made of.
+
+    Attributes:
+        topics: The migration's.
+        codec: Encodes hints.
+        publisher: Of hints.
+        control: Tails ``control``.
+        register: Registers this process; gets what each heartbeat tells.
+    """
+
+    topics: Topics
+    codec: Codec
+    publisher: Publisher
+    control: Control
+    register: Callable[[Callable[[], Mapping[str, object]]], Membership]
+
+
+def connect(
+    migration: str, bootstrap_servers: str, options: Options, timeout_s: float = _ANSWER_S
+) -> Links:
+    """Reach the migration's log.
+
+    Raises:
+        LogUnavailable: Kafka does not answer in ``timeout_s``.
+        ConfigError: It refuses this client, or an option cannot be used.
+    """
+    settings = options.log_settings(bootstrap_servers)
+    topics = Topics(migration)
+    connection = Connection(settings)
+    try:
+        connection.require(timeout_s)
+    except TransientError as error:
+        raise LogUnavailable(f"no write goes out: {error}") from error
+    codec = open_codec(settings, topics)
+    # a write waits for its INTENT: nothing is gained by waiting for more of them
+    publisher = Publisher(connection, linger_ms=0)
+    control = Control(connection, topics, codec)
+
+    def register(tell: Callable[[], Mapping[str, object]]) -> Membership:
+        return Member(control, ROLE, HEARTBEAT_S, tell)
+
+    return Links(topics, codec, publisher, control, register)
+
+
+class Session:
+    """An open session: registered, with ``control`` read through the own record.
+
+    Attributes:
+        collections: The source's names that move.
+        in_flight: Writes between their beginning and their end.
+    """
+
+    def __init__(self, links: Links, options: Options) -> None:
+        """Register, then learn what moves.
+
+        Raises:
+            ConfigError: The migration was never prepared.
+            LogUnavailable: Kafka does not answer.
+        """
+        self._links, self._options = links, options
+        self._failed: VecferryError | None = None
+        self._is_closed = False
+        self._down_since = float("-inf")
+        self._numbers = itertools.count()
+        self._prefix = uuid.uuid4().hex[:16]
+        self._lock = threading.Lock()
+        self.in_flight = 0
+        try:
+            self._member = links.register(self._tell)
+            body = _migration(links)
+        except TransientError as error:
+            self._drop()
+            raise LogUnavailable(f"no write goes out: {error}") from error
+        except VecferryError:
+            self._drop()
+            raise
+        self.collections = frozenset(str(source) for source, _ in body["collections"])
+        self._writer = HintWriter(
+            links.publisher,
+            links.codec,
+            links.topics,
+            int(body["partitions"]),
+            timeout_s=options.intent_max_s,
+        )
+        links.publisher.prepare(links.topics.hints)
+
+    @property
+    def name(self) -> str:
+        """This process's name in ``control``."""
+        return self._member.name
+
+    @property
+    def failed(self) -> bool:
+        """Whether it can never write again, so that another one must be opened."""
+        return self._failed is not None
+
+    @property
+    def lets_through(self) -> bool:
+        """Whether writes go out untold while the log is away."""
+        return self._options.on_log_down == "rescan"
+
+    def request(self) -> str:
+        """Return a name that no other request has."""
+        return f"{self._prefix}-{next(self._numbers)}"
+
+    def require_log(self) -> None:
+        """Go on if a hint has good prospects of being written at once.
+
+        Raises:
+            LogUnavailable: The last one was not, and no heartbeat has come back
+                since; or the lease lapsed.
+        """
+        renewed_at = self._member.renewed_at
+        if self._is_closed:
+            raise LogUnavailable("no write goes out: the feed was closed")
+        if self._failed is not None:
+            raise LogUnavailable(f"no write goes out: {self._failed}") from self._failed
+        if renewed_at <= self._down_since:
+            raise LogUnavailable("no write goes out: Kafka does not acknowledge hints")
+        if time.monotonic() - renewed_at > LEASE_S:
+            raise LogUnavailable(
+                f"no write goes out: the heartbeats of this process have not come back from Kafka "
+                f"for {LEASE_S:g} s"
+            )
+
+    def write(self, hint: Hint) -> None:
+        """Write a hint and wait until it is durable in every partition that it concerns.
+
+        Raises:
+            LogUnavailable: It is not, in ``intent_max_s``.
+            RecordError: A key is larger than the broker accepts.
+        """
+        kind, keys = hint.kind, hint.keys
+        try:
+            if kind in (HintKind.INTENT, HintKind.DONE):
+                self._writer.append(kind, keys, request=hint.request, verb=hint.verb)
+            else:
+                self._writer.append_filter(
+                    kind, keys, request=hint.request, verb=hint.verb, scope=hint.scope
+                )
+        except RecordError:
+            raise
+        except TransientError as error:
+            self._down_since = time.monotonic()
+            raise LogUnavailable(f"no write goes out: {error}") from error
+        except VecferryError as error:
+            self._failed = error
+            raise LogUnavailable(f"no write goes out: {error}") from error
+
+    def end(self, hint: Hint) -> None:
+        """Queue the hint that ends a write; not waited for.
+
+        If it is lost, what began the write is swept in its place.
+        """
+        if self._is_closed:
+            return
+        try:
+            self._writer.queue(hint)
+        except VecferryError as error:
+            self._failed = self._failed or error
+
+    def rescan(self, collection: str, reason: str) -> None:
+        """Ask for a collection to be read again; durable in ``control`` when it returns.
+
+        Raises:
+            LogUnavailable: It could not be written.
+        """
+        name = f"{self.name}/{uuid.uuid4().hex}"
+        body = {"scope": collection, "reason": reason, "done": False}
+        try:
+            self._links.control.append("rescan", name, body, timeout_s=_APPEND_S)
+        except TransientError as error:
+            self._down_since = time.monotonic()
+            raise LogUnavailable(
+                f"the rescan of {collection!r} is not on record: {error}"
+            ) from error
+        except VecferryError as error:
+            self._failed = error
+            raise LogUnavailable(
+                f"the rescan of {collection!r} is not on record: {error}"
+            ) from error
+
+    def count(self, change: int) -> None:
+        """Count a write that begins (1) or ends (-1)."""
+        with self._lock:
+            self.in_flight += change
+
+    def close(self, *, in_order: bool = True) -> None:
+        """Deliver what is queued and deregister; never waits long.
+
+        Args:
+            in_order: Without it the process does not deregister: others see it
+                fall silent, which means a rescan where writes may have gone out untold.
+        """
+        self._is_closed = True
+        is_sound = not self.failed and self._member.renewed_at > self._down_since
+        # what cannot be delivered now is what a lost process leaves behind: swept, or rescanned
+        with contextlib.suppress(TransientError, HaltError, ConfigError):
+            self._links.publisher.close(_CLOSE_S if is_sound else 0.5)
+        with contextlib.suppress(TransientError, HaltError, ConfigError):
+            if in_order and is_sound:
+                self._member.close()
+            else:
+                self._member.abandon()
+        with contextlib.suppress(TransientError, HaltError, ConfigError):
+            self._links.control.close(_CLOSE_S if is_sound else 0.5)
+
+    def _drop(self) -> None:
+        with contextlib.suppress(TransientError, HaltError, ConfigError):
+            self._links.publisher.close(0.5)
+        with contextlib.suppress(TransientError, HaltError, ConfigError):
+            self._links.control.close(0.5)
+
+    def _tell(self) -> Mapping[str, object]:
+        return {
+            "in_flight": self.in_flight,
+            "on_log_down": self._options.on_log_down,
+            "lease_s": LEASE_S,
+        }
+
+
+def _migration(links: Links) -> Mapping[str, Any]:
+    record = links.control.latest("migration").get(links.topics.migration)
+    if record is None:
+        raise ConfigError(
+            f"the migration {links.topics.migration!r} was never prepared: run `vecferry init` "
+            "before its application captures"
+        )
+    return cast("Mapping[str, Any]", record.body)

@@ -48,6 +48,7 @@ class _Partition:
     committed: int
     pending: Pending
     read_at: dict[bytes, float] = field(default_factory=dict)
+    beat: int = -1
 
 
 class CaptureWorker:
@@ -78,6 +79,7 @@ class CaptureWorker:
         self._brake = Brake(settings.vanished_max, settings.vanished_window_s, clock)
         self._partitions: dict[int, _Partition] = {}
         self._absent_since: dict[bytes, float] = {}
+        self._name = uuid.uuid4().hex
         self._commit_at = 0.0
         self._quiet_until = 0.0
         self._failures = 0
@@ -119,7 +121,11 @@ class CaptureWorker:
         self._pass_beats()
         self._regulate(intake)
         if now >= self._commit_at:
-            self._commit(intake)
+            try:
+                self._commit(intake)
+                self._report(now)
+            except TransientError as error:  # the broker is away: nothing was committed
+                _log.warning("the commit is tried again: %s", error)
             self._commit_at = self._clock() + self._settings.commit_s
 
     # --- ownership ---
@@ -273,6 +279,7 @@ class CaptureWorker:
                 self._log.publish(partition.number, beat)
                 # the commit flushes before it passes this place
                 partition.pending.passed(offset)
+                partition.beat = hint.number
 
     def _regulate(self, intake: Intake) -> None:
         held = sum(len(each.pending.due()) for each in self._partitions.values())
@@ -282,6 +289,21 @@ class CaptureWorker:
         elif held < _PENDING_KEYS_MAX // 2 and self._is_paused:
             intake.resume(self._partitions)
             self._is_paused = False
+
+    def _report(self, now: float) -> None:
+        """Say in ``control`` how far each partition is: what ``status`` and the lag are made of."""
+        if not self._partitions:
+            return
+        places = {
+            str(each.number): {
+                "committed": each.committed,
+                "position": each.pending.next,
+                "beat": each.beat,
+                "oldest_intent_s": each.pending.oldest_intent_s(now),
+            }
+            for each in self._partitions.values()
+        }
+        self._log.control.append("progress", f"capture/{self._name}", {"partitions": places})
 
     # --- commit ---
 

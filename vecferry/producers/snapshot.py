@@ -7,7 +7,7 @@ chunk again, in a window of its own.
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event as Flag
 
@@ -71,17 +71,20 @@ class SnapshotWorker:
         """
         chunks = [chunk for name in collections for chunk in self._chunks(name)]
         while not self._stop.is_set():
-            if self._is_paused():
-                self._stop.wait(0.5)
-                continue
-            chunk = self._board.take(chunks)
-            if chunk is not None:
-                self._read(chunk)
-            elif self._board.is_complete(chunks):
-                return True
-            else:  # others are reading the rest: be there when one of them dies
-                self._stop.wait(1.0)
+            if not self.read_one(chunks):
+                if self._board.is_complete(chunks):
+                    return True
+                self._stop.wait(1.0)  # others read the rest: be there when one of them dies
         return self._board.is_complete(chunks)
+
+    def read_one(self, chunks: Sequence[Chunk]) -> bool:
+        """Take one chunk that nobody reads and read it; return whether there was one."""
+        if self._is_paused():
+            return False
+        chunk = self._board.take(chunks)
+        if chunk is not None:
+            self._read(chunk)
+        return chunk is not None
 
     def _chunks(self, collection: str) -> list[Chunk]:
         return self._board.bounds(collection, lambda: self._plan(collection))

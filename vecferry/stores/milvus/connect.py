@@ -94,6 +94,7 @@ class Connection:
         self.address, tls = address(settings)
         self.timeout_s = settings.timeout_s
         self._metadata = _metadata(settings)
+        self._database = settings.database
         self._channel = _channel(self.address, tls, settings)
         self._calls: dict[str, Any] = {}
         self._connected = False
@@ -134,18 +135,26 @@ class Connection:
                 credentials are refused.
         """
         if self._product is None:
-            doing = f"asking {self.address} for its version"
-            asked = self.ask(
-                "GetVersion", milvus_pb2.GetVersionRequest(), milvus_pb2.GetVersionResponse
-            )
             try:
-                reply = asked(doing, first=True)
+                self._product = self._ask_product()
             except TransientError as error:
                 raise ConfigError(
-                    f"{error}; check url, and that Milvus' gRPC listens there"
+                    f"{error}; check url and database, and that Milvus' gRPC listens there"
                 ) from error
-            self._product = parse_product(reply.version)
         return self._product
+
+    def _ask_product(self) -> Product:
+        request = milvus_pb2.GetVersionRequest()
+        asked = self.ask("GetVersion", request, milvus_pb2.GetVersionResponse)
+        reply = asked(f"asking {self.address} for its version", first=True)
+        if self._database:  # the version alone is given in a database that is not there, too
+            listed = self.ask(
+                "ShowCollections",
+                milvus_pb2.ShowCollectionsRequest(),
+                milvus_pb2.ShowCollectionsResponse,
+            )
+            listed(f"looking for the database {self._database!r}", first=True)
+        return parse_product(reply.version)
 
     def close(self) -> None:
         """Close the channel; a second call is fine."""

@@ -55,6 +55,9 @@ class Script(milvus_pb2_grpc.MilvusServiceServicer):
         return milvus_pb2.DescribeCollectionResponse(schema=schema)
 
     def ShowCollections(self, request, context):  # noqa: N802
+        if dict(context.invocation_metadata()).get("dbname") == "gone":
+            gone = common_pb2.Status(code=800, reason="text")
+            return milvus_pb2.ShowCollectionsResponse(status=gone)
         return milvus_pb2.ShowCollectionsResponse(collection_names=["docs", "aaa"])
 
     def ShowPartitions(self, request, context):  # noqa: N802
@@ -210,6 +213,13 @@ def test_another_service_at_the_address_is_named():
 def test_a_ca_file_without_tls_is_a_contradiction(tmp_path):
     with pytest.raises(ConfigError, match="tls"):
         open_store(settings(1, ca_file=tmp_path / "ca.pem"))
+
+
+def test_a_database_that_is_not_there_shows_at_once(server):
+    opened = open_store(settings(server[0], database="gone"))
+    with pytest.raises(ConfigError, match="'gone'"):
+        opened.version()
+    opened.close()
 
 
 def test_tls_with_an_authority_of_ones_own(script, tmp_path):

@@ -17,7 +17,7 @@ from vecferry.cli.migration import Migration
 from vecferry.cli.output import out
 from vecferry.cli.progress import Reached
 from vecferry.cli.supervisor import Supervisor
-from vecferry.cli.upping import run_all
+from vecferry.cli.upping import Run, run_all
 from vecferry.mapping.names import Mapping
 from vecferry.model import Collection, Dense, Image, Point, VectorSpec
 from vecferry.payload import decode_payload
@@ -86,7 +86,7 @@ def run_demo(points: int) -> bool:
         _title("2. Milvus → Kafka topics, as Avro → Qdrant")
         out.print("one snapshot worker, two appliers; one of them is killed half-way, on purpose")
         accident = _Accident(points)
-        now = run_all(migration, "text", quiet=False, step=accident)
+        now = run_all(migration, Run(once=True, step=accident))
         out.print(
             f"the log holds {now.rows:,} rows of {now.certified} chunks; {accident.told()}; dead letters: {now.dead}"
         )

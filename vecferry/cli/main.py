@@ -41,7 +41,9 @@ class Role(StrEnum):
     """What one process of ``up`` does."""
 
     SNAPSHOT = "snapshot"
+    CAPTURE = "capture"
     APPLY = "apply"
+    CHECK = "check"
 
 
 class LogFormat(StrEnum):
@@ -99,19 +101,23 @@ def up(
     role: Annotated[
         Role | None, typer.Option(help="Run one role in this process, as many times as you like.")
     ] = None,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="Capture nothing, and end when all that was read is applied."),
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Prepare and run every role under a supervisor until all is applied; Ctrl-C drains."""
+    """Prepare and run every role under a supervisor until it is stopped; Ctrl-C drains."""
     from vecferry.cli import roles, upping
 
     migration = Migration(config)
     if role is not None:
-        roles.run_role(migration, role.value)
+        roles.run_role(migration, role.value, once=once)
         return
-    now = upping.run_all(migration, _chosen["log_format"], quiet=json)
+    now = upping.run_all(migration, upping.Run(_chosen["log_format"], quiet=json, once=once))
     document = status.status_document(migration, now)
     print_json(document) if json else status.show_status(document)
-    if not now.is_applied:
+    if once and not now.is_applied:
         raise typer.Exit(NO)
 
 

@@ -1,6 +1,7 @@
 """One role in this process: what ``up`` starts and what a container runs."""
 
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -9,18 +10,28 @@ from dataclasses import dataclass
 from vecferry.cli.migration import Migration
 from vecferry.cli.parent import end_with_parent
 from vecferry.cli.preparing import prepared
+from vecferry.cli.watching import Checker
 from vecferry.consumers.apply import Applier, ApplyLog, Target
 from vecferry.log.control import Control
+from vecferry.log.hints import HintWriter
 from vecferry.log.members import Member
 from vecferry.log.publish import Publisher
 from vecferry.mapping.names import Mapping
+from vecferry.ports import Store
+from vecferry.producers.capture import CaptureWorker
 from vecferry.producers.chunks import ChunkBoard
 from vecferry.producers.event_log import EventLog
+from vecferry.producers.extras import extra_keys, hint_extras
+from vecferry.producers.passes import Rescan
+from vecferry.producers.readback import newest_claims
+from vecferry.producers.rescan import RescanWorker
 from vecferry.producers.snapshot import SnapshotWorker
 from vecferry.stores import open_store
 
+_log = logging.getLogger(__name__)
 
-def run_role(migration: Migration, role: str) -> None:
+
+def run_role(migration: Migration, role: str, *, once: bool = False) -> None:
     """Run one role until it is done or told to stop; SIGTERM and SIGINT drain it.
 
     Raises:
@@ -34,7 +45,7 @@ def run_role(migration: Migration, role: str) -> None:
     with migration.control() as control:
         mappings = prepared(migration, control)
         with _registered(migration, control, role) as member:
-            _ROLES[role](Shift(migration, control, member, mappings, stop))
+            _ROLES[role](Shift(migration, control, member, mappings, stop, once))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,7 @@ class Shift:
         member: This process, registered.
         mappings: One for each collection.
         stop: Set when the work should end.
+        once: Nothing captures, and nothing is read a second time.
     """
 
     migration: Migration
@@ -54,6 +66,36 @@ class Shift:
     member: Member
     mappings: list[Mapping]
     stop: threading.Event
+    once: bool
+
+    @property
+    def names(self) -> list[str]:
+        """The source's names of the collections."""
+        return [mapping.source.name for mapping in self.mappings]
+
+    def event_log(self, publisher: Publisher) -> EventLog:
+        """Return what a producer writes to."""
+        migration = self.migration
+        partitions = migration.settings.log.partitions
+        return EventLog(publisher, migration.topics, migration.codec, partitions, self.control)
+
+    def hint_writer(self, publisher: Publisher) -> HintWriter:
+        """Return what writes hints."""
+        migration = self.migration
+        partitions = migration.settings.log.partitions
+        return HintWriter(publisher, migration.codec, migration.topics, partitions)
+
+    @contextlib.contextmanager
+    def publisher(self) -> Iterator[Publisher]:
+        """Open a publisher."""
+        with contextlib.closing(Publisher(self.migration.connection)) as publisher:
+            yield publisher
+
+    @contextlib.contextmanager
+    def store(self, side: str) -> Iterator[Store]:
+        """Open the ``source`` or the ``target``."""
+        with contextlib.closing(open_store(getattr(self.migration.settings, side))) as store:
+            yield store
 
 
 @contextlib.contextmanager
@@ -68,35 +110,72 @@ def _registered(migration: Migration, control: Control, role: str) -> Iterator[M
 def _snapshot(shift: Shift) -> None:
     settings = shift.migration.settings
     board = ChunkBoard(shift.control, shift.member.name, shift.member.alive)
-    names = [mapping.source.name for mapping in shift.mappings]
-    with (
-        contextlib.closing(open_store(settings.source)) as store,
-        contextlib.closing(Publisher(shift.migration.connection)) as publisher,
-    ):
-        log = EventLog(
-            publisher,
-            shift.migration.topics,
-            shift.migration.codec,
-            settings.log.partitions,
-            shift.control,
-        )
-        SnapshotWorker(settings.snapshot, store, log, board, shift.stop).run(names)
+    with shift.store("source") as source, shift.publisher() as publisher:
+        log = shift.event_log(publisher)
+        worker = SnapshotWorker(settings.snapshot, source, log, board, shift.stop)
+        if not shift.once:
+            _await_capture(shift)
+        if not worker.run(shift.names) or shift.once:
+            return
+
+        def hint_extras(rescan: Rescan) -> int:
+            return _hint_extras(shift, source, publisher, rescan)
+
+        RescanWorker(shift.control, worker, board, hint_extras, shift.stop).run(shift.names)
+
+
+def _await_capture(shift: Shift) -> None:
+    """Wait until every hints partition has an owner: capture starts before the first OPEN."""
+    prefix = f"capture/{shift.migration.topics.direction}/"
+    partitions = set(range(shift.migration.settings.log.partitions))
+    while not shift.stop.is_set():
+        claims = [(record.name, record.offset) for record in shift.control.history("claim")]
+        if newest_claims(claims, prefix).keys() >= partitions:
+            return
+        shift.control.wait_change(1.0)
+
+
+def _hint_extras(shift: Shift, source: Store, publisher: Publisher, rescan: Rescan) -> int:
+    settings = shift.migration.settings
+    if any(each.allow_not_empty for each in settings.collections):
+        _log.warning("extras are not looked for: allow_not_empty, so some points may not be ours")
+        return 0
+    (mapping,) = [each for each in shift.mappings if each.source.name == rescan.scope]
+    with shift.store("target") as target:
+        keys = extra_keys(source, target, mapping, shift.stop)
+        return hint_extras(keys, shift.hint_writer(publisher), f"extras@{rescan.asked_at}")
+
+
+def _capture(shift: Shift) -> None:
+    migration = shift.migration
+    with shift.store("source") as source, shift.publisher() as publisher:
+        log = shift.event_log(publisher)
+        worker = CaptureWorker(migration.settings.capture, source, shift.names, log)
+        worker.run(migration.connection, shift.stop)
+
+
+def _check(shift: Shift) -> None:
+    with shift.publisher() as publisher:
+        partitions = shift.migration.settings.log.partitions
+        Checker(shift.control, shift.hint_writer(publisher), partitions).run(shift.stop)
 
 
 def _apply(shift: Shift) -> None:
     migration = shift.migration
-    with (
-        contextlib.closing(open_store(migration.settings.target)) as store,
-        contextlib.closing(Publisher(migration.connection)) as publisher,
-    ):
+    with shift.store("target") as target, shift.publisher() as publisher:
         log = ApplyLog(
             migration.connection, migration.topics, migration.codec, shift.control, publisher
         )
         targets = {
-            mapping.source.name: Target(store, mapping.target, mapping.apply)
+            mapping.source.name: Target(target, mapping.target, mapping.apply)
             for mapping in shift.mappings
         }
         Applier(migration.settings, log, targets).run(shift.stop)
 
 
-_ROLES: dict[str, Callable[[Shift], None]] = {"snapshot": _snapshot, "apply": _apply}
+_ROLES: dict[str, Callable[[Shift], None]] = {
+    "snapshot": _snapshot,
+    "capture": _capture,
+    "apply": _apply,
+    "check": _check,
+}

@@ -1,9 +1,11 @@
 """Child processes that run the roles: started, watched, restarted, drained.
 
 Each child is the command that a container runs: ``vecferry up --role apply``.
-A child that was killed or crashed is started again; one that ended with an
+A child that was killed or crashed is started again, and so is one that could not
+reach the other side (exit 4), for as long as that takes. One that ended with an
 error of Vecferry's own (exit 1, 2 or 3) halts everything, because going on
-could lose data.
+could lose data; so does one that crashes at its start over and over, because
+another start would not change that.
 """
 
 import contextlib
@@ -20,8 +22,11 @@ from pathlib import Path
 _RESTART_S = 1.0
 _RESTART_MAX_S = 30.0
 _STABLE_S = 60.0
+_QUICK_S = 20.0
+_QUICK_CRASHES_MAX = 5
 _DRAIN_S = 90.0
 _HALTED = (1, 2, 3)
+_TRY_AGAIN = 4
 
 
 @dataclass(slots=True)
@@ -30,28 +35,47 @@ class _Child:
     running: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     restarts: int = 0
+    crashes: int = 0
     start_at: float = 0.0
     is_done: bool = False
     readers: list[threading.Thread] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How the children are started.
+
+    Attributes:
+        path: The migration's file.
+        say: Called with each line that a child writes to its standard error,
+            and with what the supervisor does, from several threads.
+        log_format: Passed on to them.
+        once: Passed on to them.
+    """
+
+    path: Path
+    say: Callable[[str], None]
+    log_format: str = "text"
+    once: bool = False
+
+    def command(self, role: str) -> list[str]:
+        """Return the command line of one."""
+        program = [sys.executable, "-m", "vecferry.cli.main", "--log-format", self.log_format]
+        once = ["--once"] if self.once else []
+        return [*program, "up", "--role", role, "-c", str(self.path), *once]
 
 
 class Supervisor:
     """Keeps the roles' processes running until they are done or told to stop.
 
     Args:
-        path: The migration's file.
+        workers: How they are started.
         roles: One entry for each process.
-        say: Called with each line that a child writes to its standard error,
-            and with what the supervisor does, from several threads.
-        log_format: Passed on to the children.
     """
 
-    def __init__(
-        self, path: Path, roles: Sequence[str], say: Callable[[str], None], log_format: str = "text"
-    ) -> None:
-        self._path = path
-        self._say = say
-        self._log_format = log_format
+    def __init__(self, workers: Workers, roles: Sequence[str]) -> None:
+        self._workers = workers
+        self._say = workers.say
         self._children = [_Child(role) for role in roles]
 
     def __enter__(self) -> "Supervisor":
@@ -121,18 +145,23 @@ class Supervisor:
             return None
         if code in _HALTED:
             return f"{child.role} (pid {pid}) stopped with exit code {code}; its reason is above"
+        how = _ending(code)
+        is_crash = code != _TRY_AGAIN and lived_s < _QUICK_S
+        child.crashes = child.crashes + 1 if is_crash else 0
+        if child.crashes >= _QUICK_CRASHES_MAX:
+            return (
+                f"{child.role} (pid {pid}) {how}, as did {child.crashes - 1} before it, each within "
+                f"{_QUICK_S:g} s of its start; why is above"
+            )
         child.restarts = 0 if lived_s > _STABLE_S else child.restarts + 1
         pause_s = min(_RESTART_MAX_S, _RESTART_S * 2 ** max(0, child.restarts - 1))
         child.start_at = time.monotonic() + pause_s
-        how = f"was killed by signal {-code}" if code < 0 else f"crashed with exit code {code}"
         self._say(f"{child.role} (pid {pid}) {how}: another one starts in {pause_s:g} s")
         return None
 
     def _start(self, child: _Child) -> None:
-        command = [sys.executable, "-m", "vecferry.cli.main", "--log-format", self._log_format]
-        command += ["up", "--role", child.role, "-c", str(self._path)]
         child.running = subprocess.Popen(  # noqa: S603 - our own program
-            command,
+            self._workers.command(child.role),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -158,3 +187,11 @@ class Supervisor:
         for reader in child.readers:
             reader.join(5.0)
         child.readers.clear()
+
+
+def _ending(code: int) -> str:
+    if code < 0:
+        return f"was killed by signal {-code}"
+    if code == _TRY_AGAIN:
+        return "could not reach the other side"
+    return f"crashed with exit code {code}"

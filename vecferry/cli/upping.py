@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
@@ -15,7 +16,7 @@ from vecferry.cli.migration import Migration, run_folder
 from vecferry.cli.output import err
 from vecferry.cli.progress import Reached
 from vecferry.cli.status import status_of
-from vecferry.cli.supervisor import Supervisor
+from vecferry.cli.supervisor import Supervisor, Workers
 from vecferry.errors import ConfigError, HaltError
 from vecferry.log.control import Control
 from vecferry.log.embedded import EmbeddedBroker
@@ -26,10 +27,25 @@ Step = Callable[[Reached, Supervisor], None]
 """Called at every look, for who wants to do more than watch."""
 
 
-def run_all(
-    migration: Migration, log_format: str, *, quiet: bool, step: Step | None = None
-) -> Reached:
-    """Run every role until all is applied or the user stops it; return how far it came.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How ``up`` runs.
+
+    Attributes:
+        log_format: Of the workers.
+        quiet: Show no bars.
+        once: Capture nothing, and end when all that was read is applied.
+        step: Called at every look.
+    """
+
+    log_format: str = "text"
+    quiet: bool = False
+    once: bool = False
+    step: Step | None = None
+
+
+def run_all(migration: Migration, run: Run) -> Reached:
+    """Run every role until the user stops it, or ``once`` is done; return how far it came.
 
     SIGINT and SIGTERM drain: every worker finishes what it has in hand and
     commits, and a later ``up`` goes on from there.
@@ -40,45 +56,34 @@ def run_all(
     stop = threading.Event()
     with _broker(migration), _signals(stop):
         premises = preparing.prepare(migration)
-        if not quiet:
+        if not run.quiet:
             planning.show_premises(premises)
         with migration.control() as control:
-            return _watch(_Watched(migration, control, stop, quiet, step), log_format)
+            return _watch(migration, control, stop, run)
 
 
-class _Watched:
-    """What is looked at, and on which screen."""
+def _watch(migration: Migration, control: Control, stop: threading.Event, run: Run) -> Reached:
+    with _screen(_points(migration), quiet=run.quiet) as screen:
 
-    def __init__(
-        self,
-        migration: Migration,
-        control: Control,
-        stop: threading.Event,
-        quiet: bool,
-        step: Step | None,
-    ) -> None:
-        self.migration = migration
-        self.control = control
-        self.stop = stop
-        self.quiet = quiet
-        self.step = step
+        def look() -> Reached:
+            now = status_of(migration, control)
+            screen.show(now)
+            return now
 
-    def look(self) -> Reached:
-        return status_of(self.migration, self.control)
-
-
-def _watch(watched: _Watched, log_format: str) -> Reached:
-    settings = watched.migration.settings
-    roles = ["snapshot"] * settings.snapshot.workers + ["apply"] * settings.apply.workers
-    total = _points(watched.migration)
-    with _screen(total, quiet=watched.quiet) as screen:
-        with Supervisor(watched.migration.path, roles, screen.say, log_format) as supervisor:
-            reason = _until_done(watched, supervisor, screen)
-            if watched.stop.is_set():
+        workers = Workers(migration.path, screen.say, run.log_format, once=run.once)
+        with Supervisor(workers, _roles(migration, run)) as supervisor:
+            reason = None
+            while reason is None and not stop.wait(_LOOK_S):
+                reason = supervisor.watch()
+                now = look()
+                if run.step is not None:
+                    run.step(now, supervisor)
+                if run.once and now.is_applied:
+                    break
+            if stop.is_set():
                 screen.say("stopping: every worker finishes what it has in hand")
-        watched.control.read_to_end()
-        now = watched.look()
-        screen.show(now)
+        control.read_to_end()
+        now = look()
     if reason is not None:
         raise HaltError(
             f"{reason}. Nothing more was committed; `vecferry up` goes on once the cause is gone"
@@ -86,19 +91,12 @@ def _watch(watched: _Watched, log_format: str) -> Reached:
     return now
 
 
-def _until_done(watched: _Watched, supervisor: Supervisor, screen: "_Screen") -> str | None:
-    while not watched.stop.is_set():
-        reason = supervisor.watch()
-        now = watched.look()
-        screen.show(now)
-        if reason is not None:
-            return reason
-        if watched.step is not None:
-            watched.step(now, supervisor)
-        if now.is_applied:
-            return None
-        watched.stop.wait(_LOOK_S)
-    return None
+def _roles(migration: Migration, run: Run) -> list[str]:
+    settings = migration.settings
+    roles = ["snapshot"] * settings.snapshot.workers + ["apply"] * settings.apply.workers
+    if run.once:
+        return roles
+    return ["capture"] * settings.capture.workers + ["check"] + roles
 
 
 def _points(migration: Migration) -> int:

@@ -6,7 +6,7 @@ bulk write of a thousand points costs one small record a partition.
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from vecferry.errors import UnknownOutcome
 from vecferry.log.codec import Codec
@@ -56,7 +56,7 @@ class HintWriter:
         request: str,
         verb: str = "unknown",
         position: str = "",
-    ) -> None:
+    ) -> dict[int, int]:
         """Write a request's hint and wait until it is durable in every partition that has keys.
 
         Args:
@@ -66,13 +66,16 @@ class HintWriter:
             verb: ``upsert``, ``delete`` or ``unknown``.
             position: What the source says to read after.
 
+        Returns:
+            The offset of its last record in each of those partitions.
+
         Raises:
             UnknownOutcome: Not everything was acknowledged in time. It may
                 still be; a hint too many does no harm, so try again.
             HaltError: Kafka refuses the records.
             RecordError: A key is larger than the broker accepts.
         """
-        self._append(Hint(kind, request, (), verb, position), self._by_partition(keys))
+        return self._append(Hint(kind, request, (), verb, position), self._by_partition(keys))
 
     def append_filter(
         self,
@@ -141,9 +144,9 @@ class HintWriter:
             groups.setdefault(partition_of(key, self._partitions), {})[key] = None
         return groups
 
-    def _append(self, hint: Hint, groups: Mapping[int, Iterable[bytes]]) -> None:
+    def _append(self, hint: Hint, groups: Mapping[int, Iterable[bytes]]) -> dict[int, int]:
         records = self._records(hint, groups)
-        self._publish_and_wait(records, f"the {hint.kind} of request {hint.request!r}")
+        return self._publish_and_wait(records, f"the {hint.kind} of request {hint.request!r}")
 
     def _records(
         self, hint: Hint, groups: Mapping[int, Iterable[bytes]]
@@ -155,14 +158,12 @@ class HintWriter:
             for some in _split(keys)
         ]
 
-    def _publish_and_wait(self, records: list[tuple[int, bytes]], what: str) -> None:
+    def _publish_and_wait(self, records: list[tuple[int, bytes]], what: str) -> dict[int, int]:
         # Waits for its own records only: a flush waits for everybody's, which
         # never ends while other threads go on writing.
         waiting = _Waiting(len(records))
         for number, value in records:
-            self._publisher.publish(
-                self._topic, value, partition=number, acked=waiting.acknowledged
-            )
+            self._publisher.publish(self._topic, value, partition=number, acked=waiting.of(number))
         deadline = time.monotonic() + self._timeout_s
         while not waiting.done.wait(_SLICE_S):
             self._publisher.poll()  # any thread's poll may bring any thread's answer
@@ -171,18 +172,24 @@ class HintWriter:
                     f"{what}: {waiting.left} of {len(records)} records were not acknowledged "
                     f"in {self._timeout_s:g} s; is Kafka there?"
                 )
+        return waiting.offsets
 
 
 class _Waiting:
     def __init__(self, left: int) -> None:
         self.left = left
+        self.offsets: dict[int, int] = {}
         self.done = threading.Event()
         self._lock = threading.Lock()
         if not left:
             self.done.set()
 
-    def acknowledged(self, _offset: int) -> None:
+    def of(self, number: int) -> Callable[[int], None]:
+        return lambda offset: self._acknowledged(number, offset)
+
+    def _acknowledged(self, number: int, offset: int) -> None:
         with self._lock:
+            self.offsets[number] = max(offset, self.offsets.get(number, -1))
             self.left -= 1
             if not self.left:
                 self.done.set()

@@ -1,11 +1,32 @@
 """What ``control`` says of a migration, in numbers: the same for every command."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
+from vecferry.log.beats import reports
 from vecferry.log.control import Control
-from vecferry.producers.chunks import certificates, persisted_chunks
+from vecferry.producers.chunks import Chunk, certificates, persisted_chunks
+from vecferry.producers.passes import open_rescans
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What goes on beside the snapshot.
+
+    Attributes:
+        capture_s, total_s: The worst partition's lag from a hint to its image,
+            and to the target, in seconds; None while no checker tells.
+        oldest_intent_s: The age of the oldest write without its end, in seconds.
+        rescans: Scopes that are to be read again.
+        feeds: The processes that feed: name, host, pid, version, in flight.
+    """
+
+    capture_s: float | None = None
+    total_s: float | None = None
+    oldest_intent_s: float | None = None
+    rescans: tuple[str, ...] = ()
+    feeds: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +40,9 @@ class Reached:
         applied: Points written, repeats counted again.
         dead: Keys marked as diverged.
         behind: Records between the end of the log and the commits, by partition.
-        workers: Living processes by role.
+        workers: Processes that have not left, by role.
         is_paused: Whether the operator said so.
+        live: What goes on beside the snapshot.
     """
 
     phase: str
@@ -32,6 +54,7 @@ class Reached:
     behind: dict[int, int]
     workers: dict[str, int]
     is_paused: bool
+    live: Live = field(default_factory=Live)
 
     @property
     def is_applied(self) -> bool:
@@ -43,46 +66,82 @@ def reached(control: Control, collections: Sequence[str], partitions: int) -> Re
     """Fold ``control`` into numbers, as far as it has been read."""
     chunks, done = persisted_chunks(control, collections), certificates(control)
     certified = [done[chunk.id] for chunk in chunks if chunk.id in done]
-    progress = {
-        int(name.removeprefix("apply/")): cast("dict[str, Any]", record.body)
-        for name, record in control.latest("progress").items()
-    }
-    is_read = bool(chunks) and len(certified) == len(chunks) and _all_cut(chunks, collections)
+    applied = reports(control, "apply")
+    paused = control.latest("pause").get("all")
+    is_read = len(certified) == len(chunks) and _all_cut(chunks, collections)
     has_applied = is_read and all(
-        progress.get(partition, {}).get("committed", 0)
+        applied.get(partition, {}).get("committed", 0)
         > max(each.closed[partition] for each in certified)
         for partition in range(partitions)
     )
-    paused = control.latest("pause").get("all")
+    if has_applied:
+        phase = "APPLIED"
+    elif is_read:
+        phase = "CATCHUP"
+    else:
+        phase = "SNAPSHOT" if chunks else "NEW"
     return Reached(
-        phase="APPLIED"
-        if has_applied
-        else "CATCHUP"
-        if is_read
-        else "SNAPSHOT"
-        if chunks
-        else "NEW",
+        phase=phase,
         chunks=len(chunks),
         certified=len(certified),
         rows=sum(each.rows for each in certified),
-        applied=sum(body["points"] for body in progress.values()),
+        applied=sum(body["points"] for body in applied.values()),
         dead=sum(1 for record in control.latest("diverged").values() if record.body["diverged"]),
         behind={
-            at: max(0, body["end"] - body["committed"]) for at, body in sorted(progress.items())
+            at: max(0, body["end"] - body["committed"]) for at, body in sorted(applied.items())
         },
         workers=_workers(control),
         is_paused=paused is not None and bool(paused.body["paused"]),
+        live=_live(control, collections),
     )
 
 
-def _all_cut(chunks: Sequence[Any], collections: Sequence[str]) -> bool:
-    return {chunk.collection for chunk in chunks} == set(collections)
+def _all_cut(chunks: Sequence[Chunk], collections: Sequence[str]) -> bool:
+    return bool(collections) and {chunk.collection for chunk in chunks} == set(collections)
+
+
+def _live(control: Control, collections: Sequence[str]) -> Live:
+    living = _living(control)
+    record = control.latest("lag").get("check")
+    if record is None or not any(name.startswith("check/") for name, _ in living):
+        lags: Any = []  # nobody measures: what the last one said is old
+    else:
+        lags = cast("Any", record.body["partitions"]).values()
+    intents = [report.get("oldest_intent_s") for report in reports(control, "capture").values()]
+    return Live(
+        capture_s=_worst(lag["capture_s"] for lag in lags),
+        total_s=_worst(lag["total_s"] for lag in lags),
+        oldest_intent_s=max((age for age in intents if age is not None), default=None),
+        rescans=tuple(each.scope for each in open_rescans(control, collections)),
+        feeds=tuple(_feed(name, body) for name, body in living if name.startswith("feed/")),
+    )
+
+
+def _worst(lags: Any) -> float | None:
+    """Return the largest; one partition whose lag is unknown makes it unknown."""
+    known = list(lags)
+    return max(known) if known and None not in known else None
+
+
+def _feed(name: str, body: dict[str, Any]) -> dict[str, Any]:
+    known: dict[str, Any] = {"name": name}
+    for each in ("host", "pid", "version", "in_flight"):
+        if each in body:
+            known[each] = body[each]
+    return known
+
+
+def _living(control: Control) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (name, cast("dict[str, Any]", record.body))
+        for name, record in control.latest("process").items()
+        if not record.body.get("left")
+    ]
 
 
 def _workers(control: Control) -> dict[str, int]:
     living: dict[str, int] = {}
-    for name, record in control.latest("process").items():
-        if not record.body.get("left"):
-            role = name.split("/", 1)[0]
-            living[role] = living.get(role, 0) + 1
+    for name, _ in _living(control):
+        role = name.split("/", 1)[0]
+        living[role] = living.get(role, 0) + 1
     return living

@@ -29,6 +29,10 @@ def status_document(migration: Migration, now: Reached) -> dict[str, Any]:
         "behind": {str(at): records for at, records in now.behind.items()},
         "diverged": now.dead,
         "workers": now.workers,
+        "lag": {"capture_s": now.live.capture_s, "total_s": now.live.total_s},
+        "oldest_intent_s": now.live.oldest_intent_s,
+        "rescans": list(now.live.rescans),
+        "feeds": list(now.live.feeds),
     }
 
 
@@ -54,4 +58,24 @@ def show_status(document: dict[str, Any]) -> None:
     )
     dead = document["diverged"]
     table.add_row("diverged keys", f"{dead}: see `vecferry dlq list`" if dead else "none")
+    _add_live(table, document)
     out.print(table)
+
+
+def _add_live(table: Table, document: dict[str, Any]) -> None:
+    lag, workers = document["lag"], document["workers"]
+    if lag["total_s"] is not None:
+        spelled = f"{lag['total_s']:.1f} s to the target, {lag['capture_s']:.1f} s of it to the log"
+    else:
+        spelled = (
+            "unknown: no `check` role has told" if "capture" in workers else "nothing captures"
+        )
+    table.add_row("lag", spelled)
+    if document["oldest_intent_s"] is not None:
+        table.add_row("oldest open write", f"{document['oldest_intent_s']:.0f} s")
+    if document["rescans"]:
+        table.add_row("rescans pending", escape(", ".join(document["rescans"])))
+    for feed in document["feeds"]:
+        flight = f", {feed['in_flight']} in flight" if "in_flight" in feed else ""
+        where = f"{feed.get('host', '?')} process {feed.get('pid', '?')}"
+        table.add_row("feed", escape(f"{where}, version {feed.get('version', '?')}{flight}"))

@@ -7,6 +7,7 @@ both when it reads, and never shows another ``_vf_`` field.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from vecferry.model import Collection, Dtype, Image, Key, Metric, Point, Vector
@@ -155,6 +156,45 @@ class ScanPart(Protocol):
         Guarantees: a key that exists throughout the scan is returned, at least
         once; what is written meanwhile may be missed or seen. Vectors never
         become Python floats.
+        """
+
+
+class Since(NamedTuple):
+    """The points whose payload holds a time at or after a moment.
+
+    Attributes:
+        field: Where the time is; dots lead into objects.
+        number: The moment where the time is a number.
+        moment: The same where it is a text of RFC 3339; in UTC.
+    """
+
+    field: str
+    number: int
+    moment: datetime
+
+
+@runtime_checkable
+class SelectiveScanPart(Protocol):
+    """Reading less than everything. Optional: who asks does without where it is missing.
+
+    ``bounds`` and ``after`` are those of :class:`ScanPart`.
+    """
+
+    def scan_since(
+        self, ref: Ref, bounds: Bounds, since: Since, *, after: Key | None = None
+    ) -> Iterator[list[Point]]:
+        """Yield pages of the points of one part that may be at or after a moment.
+
+        Guarantees: as ``scan``, for every point whose time is at or after it,
+        and for those that have no such field. Others may be among them.
+        """
+
+    def scan_keys(
+        self, ref: Ref, bounds: Bounds, *, after: Key | None = None
+    ) -> Iterator[list[Key]]:
+        """Yield pages of the keys of one part, without reading vectors.
+
+        Guarantees: as ``scan``.
         """
 
 

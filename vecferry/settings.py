@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -218,6 +218,29 @@ class CaptureSettings(_Frozen):
     """The window in which absent points are counted."""
 
 
+class FeedSettings(_Frozen):
+    """Finding changes in the source itself, where nothing can be put in front of it."""
+
+    type: Literal["none", "scan", "timestamp"] = "none"
+    """``scan`` reads everything again and again and compares; ``timestamp`` asks for what is newer."""
+    every_s: float = Field(default=60.0, gt=0)
+    """From the start of one pass to the start of the next, where it does not take longer."""
+    field: str = "updated_at"
+    """For ``timestamp``: the payload field that every write sets; dots lead into objects."""
+    unit: Literal["s", "ms", "us", "ns"] = "s"
+    """What a number in that field counts since 1970; a text there is RFC 3339."""
+    overlap_s: float = Field(default=60.0, ge=0)
+    """A pass begins this much before the newest time it knows: for the writers' clocks, and for
+    writes that were on their way."""
+    deletes_every_s: float = Field(default=3_600.0, gt=0)
+    """For ``timestamp``: how often all keys are listed, to find what was deleted."""
+    points_per_s_max: float = Field(default=0.0, ge=0)
+    """The user's own limit of reading; 0 is none."""
+    state: Path | None = None
+    """The folder of what was seen; beside the other files of ``VECFERRY_HOME`` when left out. Losing
+    it costs time and loses nothing."""
+
+
 class ParitySettings(_Frozen):
     """Comparing both sides."""
 
@@ -256,6 +279,7 @@ class Settings(_Frozen):
     snapshot: SnapshotSettings = SnapshotSettings()
     capture: CaptureSettings = CaptureSettings()
     apply: ApplySettings = ApplySettings()
+    feed: FeedSettings = FeedSettings()
     parity: ParitySettings = ParitySettings()
     cutover: CutoverSettings = CutoverSettings()
 
@@ -265,6 +289,11 @@ class Settings(_Frozen):
             raise ValueError(
                 f"target.timeout_s = {self.target.timeout_s:g} is longer than apply.request_max_s = "
                 f"{self.apply.request_max_s:g}: a request must be over before it is repeated"
+            )
+        if self.feed.type == "timestamp" and self.feed.overlap_s < self.capture.request_max_s:
+            raise ValueError(
+                f"feed.overlap_s = {self.feed.overlap_s:g} is shorter than capture.request_max_s = "
+                f"{self.capture.request_max_s:g}: a write that takes its time and lands late is overlooked"
             )
         return self
 

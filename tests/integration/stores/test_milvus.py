@@ -1,5 +1,6 @@
 """The Milvus store on a real Milvus 2.3.5 and on Milvus Lite."""
 
+import time
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -291,6 +292,18 @@ def test_without_an_index_there_is_no_metric(store, ref):
         store.write(ref, [write(1)])
 
 
+def again(attempt, timeout_s=60):
+    """Do what a worker does: try again while the error is transient."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return attempt()
+        except TransientError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 @pytest.mark.milvus
 def test_partitions_of_milvus_are_namespaces():
     store = open_store(StoreSettings(type="milvus", url=engines.milvus()))
@@ -350,6 +363,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
         with pytest.raises(TransientError):
             store.read(ref, [writes[0].key])
         server.start()
-        load(store._connection, ref.name)
-        assert {p.key: p.image for p in scanned(store, ref, [Bounds()])} == held(writes)
+        again(lambda: load(store._connection, ref.name))
+        found = again(lambda: scanned(store, ref, [Bounds()]))
+        assert {p.key: p.image for p in found} == held(writes)
         store.close()

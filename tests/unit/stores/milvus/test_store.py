@@ -16,7 +16,6 @@ from vecferry.ports import Bounds, Ref, Store, Write
 from vecferry.settings import StoreSettings
 from vecferry.stores import open_store
 from vecferry.stores.milvus import write as writing
-from vecferry.stores.milvus.connect import Product, address, parse_product
 from vecferry.stores.milvus.scan import OTHERS
 from vecferry.testing.certificates import Authority
 
@@ -155,43 +154,11 @@ def test_it_is_a_store(store):
     assert isinstance(store, Store)
 
 
-@pytest.mark.parametrize(
-    ("text", "product"),
-    [
-        ("v2.3.5-lite", Product(False, (2, 3, 5), "2.3.5-lite")),
-        ("2.6.1", Product(False, (2, 6, 1), "2.6.1")),
-        ("milvus_lite-3.2.2", Product(True, (3, 2, 2), "3.2.2")),
-        ("master-20260101", Product(False, (2, 6), "master-20260101")),
-    ],
-)
-def test_a_version_is_read(text, product):
-    assert parse_product(text) == product
-
-
 def test_what_it_can_hold_follows_the_version(store, script):
     assert "float16" not in store.capabilities.dtypes
     assert store.version() == "Milvus 2.6.1"
     assert {"float16", "bfloat16", "int8"} < store.capabilities.dtypes
     assert store.capabilities.sparse
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("http://localhost:1", ("localhost:1", False)),
-        ("localhost", ("localhost:19530", False)),
-        ("https://a.example", ("a.example:443", True)),
-        ("http://[::1]:5", ("[::1]:5", False)),
-    ],
-)
-def test_an_address_is_read(given, expected):
-    assert address(StoreSettings(type="milvus", url=given)) == expected
-
-
-@pytest.mark.parametrize("url", ["", "http://", "http://a:port", "ftp://a:1"])
-def test_a_wrong_address_is_a_clear_error(url):
-    with pytest.raises(ConfigError, match="url"):
-        address(StoreSettings(type="milvus", url=url))
 
 
 def test_nothing_at_the_address_is_named(server):

@@ -1,7 +1,6 @@
 """One gRPC channel to a Milvus server, and the requests that go over it."""
 
 import base64
-import queue
 import threading
 from collections.abc import Collection as Some
 from dataclasses import dataclass
@@ -31,6 +30,11 @@ _OPTIONS = [
     # what is sent again is the worker's decision
     ("grpc.enable_retries", 0),
 ]
+_NOT_CONNECTED = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+)
 _LITE = "milvus_lite-"
 
 
@@ -183,34 +187,22 @@ class Connection:
 
     def _require_connected(self, doing: str) -> None:
         # A failed call does not say whether it was sent, and its text may not be asked.
-        # So a call is made only on a connection that stood: what fails here was not sent.
+        # So a call is made only on a connection that just carried a harmless one. (gRPC's
+        # own watch of a channel's state leaves a thread behind that breaks when it is closed.)
         if self._connected:
             return
-        states: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._channel.subscribe(states.put, try_to_connect=True)
         try:
-            self._connected = self._wait_ready(states)
-        finally:
-            self._channel.unsubscribe(states.put)
-        if not self._connected:
-            raise TransientError(
-                f"{doing}: no connection to Milvus at {self.address}; nothing was sent"
+            self._stub("GetVersion")(
+                milvus_pb2.GetVersionRequest().SerializeToString(),
+                timeout=min(self.timeout_s, _CONNECT_MAX_S),
+                metadata=self._metadata,
             )
-
-    def _wait_ready(self, states: "queue.SimpleQueue[Any]") -> bool:
-        wait_s = min(self.timeout_s, _CONNECT_MAX_S)
-        try:
-            while True:
-                state = states.get(timeout=wait_s)
-                if state is grpc.ChannelConnectivity.READY:
-                    return True
-                if state in (
-                    grpc.ChannelConnectivity.TRANSIENT_FAILURE,
-                    grpc.ChannelConnectivity.SHUTDOWN,
-                ):
-                    return False
-        except queue.Empty:
-            return False
+        except grpc.RpcError as error:
+            if error.code() in _NOT_CONNECTED:
+                raise TransientError(
+                    f"{doing}: no connection to Milvus at {self.address}; nothing was sent"
+                ) from error
+        self._connected = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """How to reach the Kafka cluster, and the client properties that correctness rests on."""
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -182,9 +181,10 @@ class Connection:
             "socket.keepalive.enable": True,
             "allow.auto.create.topics": False,
             "bootstrap.servers": self.bootstrap_servers,
+            # an outage is told by our own errors, once; its every try would fill the terminal
+            "log_level": 2,
             **self._given,
             "error_cb": self._on_error,
-            "logger": _LOGGER,
         }
 
     def _on_error(self, error: KafkaError) -> None:
@@ -195,12 +195,6 @@ class Connection:
         if self._refusals and now - self._refusals[-1][0] > _REFUSED_S:
             self._refusals.clear()
         self._refusals[1:] = [(now, error)]
-
-
-# librdkafka's own lines are for whoever adds a handler to it
-_LOGGER = logging.getLogger("vecferry.kafka")
-_LOGGER.addHandler(logging.NullHandler())
-_LOGGER.propagate = False
 
 
 def _made(make: Callable[[], _T]) -> _T:

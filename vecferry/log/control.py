@@ -13,17 +13,16 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from vecferry.errors import HaltError, TransientError, VecferryError
 from vecferry.log.connection import Connection
-from vecferry.log.errors import GO_ON, code_of, translate
+from vecferry.log.errors import GO_ON, translate
 from vecferry.log.names import Topics
 from vecferry.log.publish import Publisher
 from vecferry.record import ControlRecord
 
 _MARK = "mark"  # a record that says nothing: where it lies is the end of the log
-_REQUEST_S = 5.0
 _SLICE_S = 0.2
 _RECORDS_MAX = 1_000
 _READ_S = 30.0
@@ -109,11 +108,10 @@ class Control:
             HaltError: The tail has ended.
         """
         deadline = time.monotonic() + timeout_s
-        if self._connection.embedded:
-            # its answer for the end may be too low: a record of our own lies beyond it
-            end = self.append(_MARK, self._mark, {}) + 1
-        else:
-            end = self._end(deadline)
+        # Where a record of our own lies is beyond all that was acknowledged before it.
+        # The broker's word for the end would not do: the embedded one's may be too low,
+        # and after a change of leaders a client may be refused it for minutes.
+        end = self.append(_MARK, self._mark, {}, timeout_s=timeout_s) + 1
         self._await(end, deadline)
 
     def read_through(self, offset: int, timeout_s: float = _READ_S) -> None:
@@ -173,20 +171,6 @@ class Control:
         self._closing.set()
         self._thread.join()
         self._publisher.close(timeout_s)
-
-    def _end(self, deadline: float) -> int:
-        part = TopicPartition(self._topic, 0)
-        while True:
-            self._require_sound()
-            try:
-                _, end = self._consumer.get_watermark_offsets(part, timeout=_REQUEST_S)
-            except KafkaException as error:
-                failed = translate(code_of(error), f"read the end of {self._topic}")
-                if not isinstance(failed, TransientError) or time.monotonic() > deadline:
-                    raise failed from error
-                self._closing.wait(_SLICE_S)
-            else:
-                return int(end)
 
     def _await(self, position: int, deadline: float) -> None:
         with self._news:

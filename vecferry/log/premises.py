@@ -11,6 +11,7 @@ from vecferry.log.names import Topics
 from vecferry.log.patience import REQUEST_S, persist
 from vecferry.settings import LogSettings
 
+_COORDINATOR_S = 2.0  # a request made before a cluster's first group has one hears nothing
 _HOUR_MS = 3_600_000
 
 
@@ -185,7 +186,7 @@ def committed(admin: AdminClient, group: str, topic: str, partitions: int) -> di
 
     def ask() -> list[TopicPartition]:
         futures = admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group, asked)], request_timeout=REQUEST_S
+            [ConsumerGroupTopicPartitions(group, asked)], request_timeout=_COORDINATOR_S
         )
         return list(futures[group].result().topic_partitions)
 

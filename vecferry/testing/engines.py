@@ -138,7 +138,7 @@ def shared(
 
 def begin_run() -> Path:
     """Return the folder of this run; its first caller owns the engines of the whole run."""
-    if _FOLDER in os.environ:
+    if os.environ.get(_FOLDER):
         return Path(os.environ[_FOLDER])
     _sweep()
     folder = tempfile.mkdtemp(prefix=f"vecferry-run-{os.getpid()}-")

@@ -165,7 +165,7 @@ class Applier:
         try:
             self._letters.look()
             for number, partition in self._ownership.owned.items():
-                log_end = self._ownership.intake.watermark(number)
+                log_end = self._ownership.intake.seen_end(number)
                 self._reporter.put(number, partition.report(log_end, time.time_ns() // 1_000_000))
         except TransientError:
             self._report_at = now + 2.0  # the broker is away: what is told then is newer

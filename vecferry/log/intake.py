@@ -184,6 +184,15 @@ class Intake:
             raise self._translated(code_of(error), "read the end of") from error
         return int(end)
 
+    def seen_end(self, partition: int) -> int:
+        """Return the end offset as the last fetch told it, -1 before the first.
+
+        No request: one would wait behind the fetch that waits for records.
+        """
+        part = TopicPartition(self._topic, partition)
+        _, end = self._consumer.get_watermark_offsets(part, cached=True)
+        return max(-1, int(end))
+
     def close(self) -> None:
         """Leave the group; ``revoked`` runs before, for what is ours.
 

@@ -101,9 +101,9 @@ class Applier:
         # 1. intake; a successful poll also says that the partitions are still ours
         raws = intake.poll(_POLL_RECORDS, self._patience_s())
         self._ownership.polled()
-        self._ownership.take_over()
-        # 2. fold and coalesce
+        # 2. fold and coalesce; what is taken over now begins elsewhere than these records
         self._take(raws)
+        self._ownership.take_over()
         # 3. apply; a dead letter is an answer too
         self._delivery.bury()
         if not self._orders.hold():

@@ -1,0 +1,52 @@
+"""The ``feed`` role: finding changes in the source itself, as ``[feed]`` says."""
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vecferry.cli.migration import run_folder
+from vecferry.log.hints import HintWriter
+from vecferry.log.publish import Publisher
+from vecferry.producers.feeds.rounds import FeedLog, Rounds
+from vecferry.producers.feeds.teller import CaptureProgress
+from vecferry.settings import Settings
+from vecferry.stores import open_store
+
+if TYPE_CHECKING:
+    from vecferry.cli.roles import Shift
+
+
+def state_folder(settings: Settings) -> Path:
+    """Return where the feed keeps what it has seen."""
+    chosen = settings.feed.state
+    return (
+        run_folder(settings.name) / "feed"
+        if chosen is None
+        else chosen.expanduser() / settings.name
+    )
+
+
+def run_feed(shift: "Shift") -> None:
+    """Feed until the shift ends. The process is registered as a feed by its role's name.
+
+    Raises:
+        ConfigError: ``[feed]`` names none, or its state cannot be kept.
+        HaltError: The source or the log cannot be relied on.
+    """
+    migration, control = shift.migration, shift.control
+    settings = migration.settings
+    record = control.latest("migration")[settings.name]
+
+    def is_paused() -> bool:
+        paused = control.latest("pause").get("all")
+        return paused is not None and bool(paused.body.get("paused"))
+
+    with (
+        contextlib.closing(open_store(settings.source)) as store,
+        contextlib.closing(Publisher(migration.connection)) as publisher,
+        contextlib.closing(CaptureProgress(migration.connection, migration.topics)) as progress,
+    ):
+        writer = HintWriter(publisher, migration.codec, migration.topics, settings.log.partitions)
+        log = FeedLog(writer, progress.is_past, is_paused, f"{record.at_ms}/{record.offset}")
+        rounds = Rounds(settings.feed, store, log, state_folder(settings), shift.stop)
+        rounds.run([mapping.source.name for mapping in shift.mappings])

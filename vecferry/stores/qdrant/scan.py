@@ -1,13 +1,15 @@
 """Reading everything: scroll by id with a cursor of our own, in parallel ranges."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from vecferry.errors import HaltError
 from vecferry.model import Key, Point
-from vecferry.ports import Bounds, Ref
+from vecferry.ports import Bounds, Ref, Since
+from vecferry.stores.identity import ID_FIELD, NAMESPACE_FIELD
 from vecferry.stores.qdrant import wire
 from vecferry.stores.qdrant.connect import Connection
 from vecferry.stores.qdrant.points import Layout, NativeId, fill_id, native_id, read_id, read_point
@@ -50,22 +52,53 @@ class Scans:
 
         The order is Qdrant's own, by id.
         """
+        yield from self._points(ref, bounds, after, _scroll)
+
+    def scan_since(
+        self, ref: Ref, bounds: Bounds, since: Since, after: Key | None = None
+    ) -> Iterator[list[Point]]:
+        """As :meth:`scan`, of the points that may be at or after a moment."""
+
+        def ask(name: str, start: NativeId | None, limit: int) -> Any:
+            request = _scroll(name, start, limit)
+            fill_since(request.filter, since)
+            return request
+
+        yield from self._points(ref, bounds, after, ask)
+
+    def scan_keys(self, ref: Ref, bounds: Bounds, after: Key | None = None) -> Iterator[list[Key]]:
+        """As :meth:`scan`, of the keys alone: of a payload only what may hold the id."""
+
+        def ask(name: str, start: NativeId | None, limit: int) -> Any:
+            request = _scroll(name, start, _IDS_PAGE)
+            request.with_vectors.enable = False
+            request.with_payload.include.fields.extend((ID_FIELD, NAMESPACE_FIELD))
+            return request
+
+        for page in self._points(ref, bounds, after, ask):
+            yield [point.key for point in page]
+
+    def _points(
+        self, ref: Ref, bounds: Bounds, after: Key | None, ask: "Ask"
+    ) -> Iterator[list[Point]]:
         start, end = read_edge(bounds.low), read_edge(bounds.high)
         if after is not None:
             start = following(native_id(after))
             if start is None:
                 return
         layout = self._schemas.layout(ref.name)
-        for page in self._pages(ref.name, start, end):
+        for page in self._pages(ref.name, start, end, ask):
             found = [read_point(message, ref.logical, layout) for message in page.messages]
             points = [point for native, point in found if end is None or place(native) < place(end)]
             if points:
                 yield points
 
-    def _pages(self, name: str, start: NativeId | None, end: NativeId | None) -> Iterator["Page"]:
+    def _pages(
+        self, name: str, start: NativeId | None, end: NativeId | None, ask: "Ask"
+    ) -> Iterator["Page"]:
         limit = _FIRST_PAGE
         while start is None or end is None or place(start) < place(end):
-            request = _scroll(name, start, limit)
+            request = ask(name, start, limit)
             data = self._connection.call("/qdrant.Points/Scroll", request, f"scanning {name!r}")
             page = Page.parse(data)
             # An empty page is the end, and nothing else is: with several replicas a page
@@ -102,6 +135,10 @@ class Scans:
         return [read_id(message.id) for message in wire.QueryResponse.FromString(data).result]
 
 
+Ask = Callable[[str, NativeId | None, int], Any]
+"""Makes the request for a page: of a collection, from an id on, of so many points."""
+
+
 class Page:
     """The points of one reply and what it weighed, in bytes."""
 
@@ -135,6 +172,18 @@ def _scroll(name: str, start: NativeId | None, limit: int) -> Any:
     request.with_payload.enable = True
     request.with_vectors.enable = True
     return request
+
+
+def fill_since(message: Any, since: Since) -> None:
+    """Write a filter of the points at or after a moment, and of those without the field."""
+    number, text, none = message.should.add(), message.should.add(), message.should.add()
+    number.field.key = text.field.key = none.is_empty.key = since.field
+    nearest = float(since.number)  # above it, it would leave one out
+    number.field.range.gte = (
+        math.nextafter(nearest, -math.inf) if nearest > since.number else nearest
+    )
+    whole = since.moment.replace(microsecond=0)
+    text.field.datetime_range.gte.seconds = int(whole.timestamp())
 
 
 def _page_points(size: int, points: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from vecferry.errors import ConfigError
 from vecferry.model import Collection, Key, Point, Vector
-from vecferry.ports import Bounds, Capabilities, Failure, Hit, Ref, Write
+from vecferry.ports import Bounds, Capabilities, Failure, Hit, Ref, Since, Write
 from vecferry.settings import StoreSettings
 from vecferry.stores.qdrant.connect import Connection, NotConnectedError
 from vecferry.stores.qdrant.points import CAPABILITIES
@@ -68,6 +68,18 @@ class QdrantStore:
     def scan(self, ref: Ref, bounds: Bounds, *, after: Key | None = None) -> Iterator[list[Point]]:
         """Yield the points of one part in pages, in the order of their ids here."""
         return self._scans.scan(ref, bounds, after)
+
+    def scan_since(
+        self, ref: Ref, bounds: Bounds, since: Since, *, after: Key | None = None
+    ) -> Iterator[list[Point]]:
+        """Yield the points of one part that may be at or after a moment; quick with an index on the field."""
+        return self._scans.scan_since(ref, bounds, since, after)
+
+    def scan_keys(
+        self, ref: Ref, bounds: Bounds, *, after: Key | None = None
+    ) -> Iterator[list[Key]]:
+        """Yield the keys of one part."""
+        return self._scans.scan_keys(ref, bounds, after)
 
     def read(self, ref: Ref, keys: Sequence[Key], position: str = "") -> list[Point | None]:
         """Return the points in the order of ``keys``; Qdrant has no positions."""

@@ -5,17 +5,20 @@ string keys, and it ignores the consistency that was asked for.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from pymilvus.grpc_gen.schema_pb2 import DataType
 
 from vecferry.errors import HaltError
 from vecferry.model import Key, Point
-from vecferry.ports import Bounds
+from vecferry.ports import Bounds, Since
 from vecferry.stores.milvus import expressions
 from vecferry.stores.milvus.connect import Connection
 from vecferry.stores.milvus.errors import TooLargeError
 from vecferry.stores.milvus.query import EVERYTHING, PAGE_ROWS_MAX, Query, now, run
-from vecferry.stores.milvus.rows import Read, primary_keys, read_rows
+from vecferry.stores.milvus.rows import META, primary_keys, read_keys, read_rows
 from vecferry.stores.milvus.shape import (
     DEFAULT_PARTITION,
     Shape,
@@ -26,9 +29,37 @@ from vecferry.stores.milvus.shape import (
 PAGE_BYTES = 8_000_000
 """What a page should take: large enough that a request's fixed cost does not count."""
 
+_KEY_BYTES = 512  # with a payload that may hold the id
+
 OTHERS = "*"
 """The namespace of the bounds that cover every partition made after the plan; no
 partition has that name. ``low`` is the JSON list of those that other bounds cover."""
+
+
+class Part(NamedTuple):
+    """What of a collection a scan reads.
+
+    Attributes:
+        bounds: The port's.
+        after: The key behind which it goes on.
+        since: A condition more, empty for everything.
+    """
+
+    bounds: Bounds
+    after: Key | None = None
+    since: str = ""
+
+
+def since_expression(shape: Shape, since: Since) -> str:
+    """Match the rows at or after a moment; empty where Milvus cannot tell, which reads everything.
+
+    It can where the field is a number of the schema. Of a dynamic field, or of
+    one without a value, an expression would leave rows out.
+    """
+    column = next((one for one in shape.scalars if one.name == since.field), None)
+    if column is None or column.nullable or column.type not in (DataType.Int64, DataType.Double):
+        return ""
+    return f"{column.name} >= {min(max(since.number, -(2**63) + 1), 2**63 - 1)}"
 
 
 def plan_chunks(connection: Connection, shape: Shape, points: int) -> list[Bounds]:
@@ -72,27 +103,39 @@ def _cuts(
         expression = expressions.behind(shape.pk.name, keys[-1])
 
 
-def scan(
-    connection: Connection, shape: Shape, logical: str, part: tuple[Bounds, Key | None]
-) -> Iterator[list[Point]]:
+def scan(connection: Connection, shape: Shape, logical: str, part: Part) -> Iterator[list[Point]]:
     """Yield the points of one part in pages, each in the order of its primary keys.
 
     Raises:
         HaltError: A page is not where the cursor is: the server does not keep the
             order, and rows would be missed.
     """
-    bounds, after = part
+    for partition, bounds, after in _pieces(shape, part):
+        cursor = Cursor(connection, shape, logical, partition, since=part.since)
+        yield from cursor.pages(bounds, after)
+
+
+def scan_keys(
+    connection: Connection, shape: Shape, logical: str, part: Part
+) -> Iterator[list[Key]]:
+    """As :func:`scan`, of the keys alone."""
+    for partition, bounds, after in _pieces(shape, part):
+        yield from Cursor(connection, shape, logical, partition).keys(bounds, after)
+
+
+def _pieces(shape: Shape, part: Part) -> Iterator[tuple[str, Bounds, Key | None]]:
+    """Yield each partition of a part, and what of it is to be read."""
+    bounds, after = part.bounds, part.after
     if bounds.namespace != OTHERS:
         partition = partition_name(bounds.namespace, shape.partitions)
         if partition in shape.partitions or not shape.partitioned:
-            yield from Cursor(connection, shape, logical, partition).pages(bounds, after)
+            yield partition, bounds, after
         return
     covered = frozenset(json.loads(bounds.low or "[]"))
     reached = partition_name(after.namespace, shape.partitions) if after is not None else ""
     for partition in sorted(shape.partitions - covered):
         if partition >= reached:
-            start = after if partition == reached else None
-            yield from Cursor(connection, shape, logical, partition).pages(Bounds(), start)
+            yield partition, Bounds(), after if partition == reached else None
 
 
 @dataclass
@@ -107,6 +150,7 @@ class Cursor:
     logical: str
     partition: str
     last: int | str | None = None
+    since: str = ""
 
     def pages(self, bounds: Bounds, after: Key | None = None) -> Iterator[list[Point]]:
         """Yield pages until one is empty: a short page need not be the last.
@@ -130,9 +174,32 @@ class Cursor:
             found = read_rows(reply.fields_data, self.shape, self.logical, self.partition)
             if not found:
                 return
-            self._advance(found)
+            self._advance([read.native for read in found])
             yield [read.point for read in found]
             rows = min(2 * rows, _page_rows(max(1, reply.ByteSize() // len(found))))
+
+    def keys(self, bounds: Bounds, after: Key | None = None) -> Iterator[list[Key]]:
+        """As :meth:`pages`, of the keys alone: of a row only what may hold the id."""
+        doing = f"listing {self.shape.name!r}"
+        timestamp = now(self.connection, doing)
+        if after is not None:
+            self.last = _native(self.shape, after)
+        fields = (self.shape.pk.name, META) if self.shape.dynamic else (self.shape.pk.name,)
+        rows = _page_rows(_KEY_BYTES)
+        while True:
+            query = Query(self._expression(bounds), fields, self.partition, rows, timestamp)
+            try:
+                reply = run(self.connection, self.shape, query, doing)
+            except TooLargeError:
+                if rows == 1:
+                    raise
+                rows = max(1, rows // 2)
+                continue
+            natives = primary_keys(reply.fields_data, self.shape)
+            if not natives:
+                return
+            self._advance(natives)
+            yield read_keys(reply.fields_data, natives, (self.shape, self.logical, self.partition))
 
     def _expression(self, bounds: Bounds) -> str:
         name, is_int = self.shape.pk.name, self.shape.int_keys
@@ -140,21 +207,23 @@ class Cursor:
             expression = expressions.behind(name, self.last)
         else:
             expression = expressions.first(name, expressions.start_of(bounds, is_int))
+        if self.since:
+            expression = f"{expression} and {self.since}"
         if bounds.high is None:
             return expression
         high = expressions.parse_bound(bounds.high, is_int)
         return f"{expression} and {expressions.below(name, high)}"
 
-    def _advance(self, found: list[Read]) -> None:
+    def _advance(self, natives: Sequence[int | str]) -> None:
         last = self.last
-        for at, read in enumerate(found):
+        for at, native in enumerate(natives):
             # inserted twice, a key can be in a page twice, but never in two pages
-            if last is not None and not (last < read.native or (at and last == read.native)):  # type: ignore[operator]
+            if last is not None and not (last < native or (at and last == native)):  # type: ignore[operator]
                 raise HaltError(
                     f"scanning {self.shape.name!r}: Milvus gave a page out of order, so that rows "
                     f"would be missed; nothing of this part can be relied on"
                 )
-            last = read.native
+            last = native
         self.last = last
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from vecferry.errors import VecferryError
 from vecferry.model import Collection, Key, Point, Vector
-from vecferry.ports import Bounds, Failure, Hit, Ref, Write
+from vecferry.ports import Bounds, Failure, Hit, Ref, Since, Write
 from vecferry.settings import StoreSettings
 from vecferry.stores.milvus import creation, query, read, scan, schema, search, write
 from vecferry.stores.milvus.connect import Connection, Product
@@ -81,7 +81,24 @@ class MilvusStore:
         """
         shape = self._look(ref.name)
         schema.require_loaded(self._connection, ref.name)
-        yield from scan.scan(self._connection, shape, ref.logical, (bounds, after))
+        yield from scan.scan(self._connection, shape, ref.logical, scan.Part(bounds, after))
+
+    def scan_since(
+        self, ref: Ref, bounds: Bounds, since: Since, *, after: Key | None = None
+    ) -> Iterator[list[Point]]:
+        """As :meth:`scan`, less where the field is a number of the schema; see the port."""
+        shape = self._look(ref.name)
+        schema.require_loaded(self._connection, ref.name)
+        part = scan.Part(bounds, after, scan.since_expression(shape, since))
+        yield from scan.scan(self._connection, shape, ref.logical, part)
+
+    def scan_keys(
+        self, ref: Ref, bounds: Bounds, *, after: Key | None = None
+    ) -> Iterator[list[Key]]:
+        """As :meth:`scan`, of the keys alone; see the port."""
+        shape = self._look(ref.name)
+        schema.require_loaded(self._connection, ref.name)
+        yield from scan.scan_keys(self._connection, shape, ref.logical, scan.Part(bounds, after))
 
     def read(self, ref: Ref, keys: Sequence[Key], position: str = "") -> list[Point | None]:
         """Return the points in the order of ``keys``; see the port.

@@ -16,6 +16,7 @@ from vecferry.cli import checking, letters, planning, preparing, status
 from vecferry.cli.migration import Migration
 from vecferry.cli.output import err, log_to_stderr, out, print_json
 from vecferry.errors import ConfigError, CutoverError, TransientError, VecferryError
+from vecferry.producers import passes
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,6 +43,7 @@ class Role(StrEnum):
 
     SNAPSHOT = "snapshot"
     CAPTURE = "capture"
+    FEED = "feed"
     APPLY = "apply"
     CHECK = "check"
 
@@ -186,6 +188,22 @@ def _set_paused(config: Path, *, paused: bool) -> None:
             )
         control.append("pause", "all", {"paused": paused})
     out.print(f"{escape(migration.settings.name)} {'is paused' if paused else 'goes on'}")
+
+
+@app.command()
+def rescan(
+    collection: Annotated[str, typer.Argument(help="The source's name of a collection.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    config: File = _FILE,
+) -> None:
+    """Read a collection again while everything goes on, and look for what is too much."""
+    migration = Migration(config)
+    with migration.control() as control:
+        names = [each.source.name for each in preparing.prepared(migration, control)]
+        if collection not in names:
+            raise ConfigError(f"{collection!r} does not move: {', '.join(names)} do")
+        passes.ask(control, f"operator/{collection}", collection, reason)
+    out.print(f"{escape(collection)} will be read again: `vecferry status` tells when it was")
 
 
 @app.command()

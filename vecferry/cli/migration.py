@@ -20,6 +20,8 @@ from vecferry.ports import Store
 from vecferry.settings import Settings, load_settings
 from vecferry.stores import open_store
 
+_METADATA_S = 30.0
+
 
 def run_folder(name: str) -> Path:
     """Return where a running ``up`` on this machine leaves the address of its embedded broker."""
@@ -111,9 +113,26 @@ class Migration:
         """How records are encoded."""
         return open_codec(self.settings.log, self.topics)
 
+    def has_log(self) -> bool:
+        """Tell whether the topics of this name were made.
+
+        Raises:
+            TransientError: The broker does not answer.
+        """
+        found = self.connection.require().list_topics(timeout=_METADATA_S).topics
+        return self.topics.control in found
+
     @contextlib.contextmanager
     def control(self) -> Iterator[Control]:
-        """Open ``control``, read to its end."""
+        """Open ``control``, read to its end.
+
+        Raises:
+            ConfigError: There is none: the migration was never prepared.
+        """
+        if not self.has_log():
+            raise ConfigError(
+                f"{self.settings.name!r} was never prepared: `vecferry init` makes its topics and collections"
+            )
         control = Control(self.connection, self.topics, self.codec)
         try:
             control.read_to_end()

@@ -25,6 +25,8 @@ def prepare(migration: Migration) -> list[Premise]:
     """
     with migration.stores() as both:
         both.require_accepted()
+        if not migration.has_log():  # nothing is made for a target that is refused
+            _require_empty(migration, both)
         make = create_topics if migration.settings.log.create_topics else check_topics
         premises = make(migration.connection, migration.topics, migration.settings.log)
         with migration.control() as control:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from vecferry.cli.feeding import run_feed
 from vecferry.cli.migration import Migration
 from vecferry.cli.parent import end_with_parent
 from vecferry.cli.preparing import prepared
@@ -178,4 +179,5 @@ _ROLES: dict[str, Callable[[Shift], None]] = {
     "capture": _capture,
     "apply": _apply,
     "check": _check,
+    "feed": run_feed,
 }

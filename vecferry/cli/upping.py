@@ -96,7 +96,8 @@ def _roles(migration: Migration, run: Run) -> list[str]:
     roles = ["snapshot"] * settings.snapshot.workers + ["apply"] * settings.apply.workers
     if run.once:
         return roles
-    return ["capture"] * settings.capture.workers + ["check"] + roles
+    feeds = [] if settings.feed.type == "none" else ["feed"]
+    return ["capture"] * settings.capture.workers + feeds + ["check"] + roles
 
 
 def _points(migration: Migration) -> int:

@@ -15,6 +15,7 @@ from vecferry.producers.feeds.proxy.refusals import RefusalError, Why
 _T = TypeVar("_T")
 _Id = int | str
 _NOTHING = (b"", b"null")
+_APPLIED = ("completed", "clock_rejected")
 
 
 class _Point(msgspec.Struct):
@@ -185,7 +186,7 @@ def is_applied(reply: bytes) -> bool:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
     updates = result if isinstance(result, list) else [result]
-    return all(update.status in ("completed", "clock_rejected") for update in updates)
+    return bool(updates) and all(one.status in _APPLIED for one in updates)
 
 
 def read_aliases(reply: bytes) -> dict[str, str]:

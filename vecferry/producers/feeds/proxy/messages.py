@@ -28,7 +28,7 @@ _PAYLOAD = ".PayloadEntry"
 _INIT_FROM = 13
 """``CreateCollection.init_from_collection``, which newer clients no longer know."""
 
-_COMPLETED, _CLOCK_REJECTED = 2, 3
+_APPLIED = (2, 3)  # Completed, ClockRejected
 WAIT = b"\x10\x01"
 """``wait = true``: field 2 in every write of points."""
 
@@ -142,7 +142,7 @@ def is_applied(reply: bytes) -> bool:
         results = _UpdateResponse.FromString(reply).result
     except DecodeError:
         return False
-    return all(one.status in (_COMPLETED, _CLOCK_REJECTED) for one in results)
+    return bool(results) and all(one.status in _APPLIED for one in results)
 
 
 def read_aliases(reply: bytes) -> dict[str, str]:

@@ -153,11 +153,11 @@ class RestProxy:
             given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
             kept = [(name, value) for name, value in given if name != "wait"]
             query = urlencode([*kept, ("wait", "true")]).encode()
-        return httpx.URL(
-            self._options.rest_url
-            + path.decode("latin-1")
-            + (f"?{query.decode('latin-1')}" if query else "")
-        )
+        asked = f"?{query.decode('latin-1')}" if query else ""
+        try:
+            return httpx.URL(self._options.rest_url + path.decode("latin-1") + asked)
+        except httpx.InvalidURL as error:
+            raise RefusalError(Why.INVALID, "the path cannot be read") from error
 
     # --- what goes to Qdrant ---
 

@@ -1,0 +1,70 @@
+"""``proxy``: unchanged clients write to Qdrant through it, and what they write is captured."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+
+from rich.markup import escape
+
+from vecferry.cli.migration import Migration
+from vecferry.cli.output import err
+from vecferry.errors import ConfigError, TransientError
+from vecferry.producers.feeds import Feed
+from vecferry.producers.feeds.proxy import Proxy, ProxyOptions
+
+
+def run_proxy(migration: Migration, options: ProxyOptions, on_log_down: str = "refuse") -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is under way.
+
+    Args:
+        migration: Prepared; its source is what the proxy stands in front of.
+        options: Where to listen, and the bounds.
+        on_log_down: ``refuse`` or ``rescan``: what becomes of writes while
+            Kafka is away.
+
+    Raises:
+        ConfigError: The source is no Qdrant, a port is taken, or the migration
+            was never prepared.
+    """
+    with _feed(migration, on_log_down) as feed:
+        try:
+            moved = feed.collections
+        except TransientError as error:
+            # reads are never interrupted: it serves them, and refuses writes until the log is there
+            err.print(f"[yellow]writes wait for the log:[/] {escape(str(error))}")
+        else:
+            err.print(f"writes to {escape(', '.join(sorted(moved)))} are captured", soft_wrap=True)
+        asyncio.run(_serve(feed, options, migration.settings.capture.request_max_s))
+
+
+@contextlib.contextmanager
+def _feed(migration: Migration, on_log_down: str) -> Iterator[Feed]:
+    log, capture = migration.settings.log, migration.settings.capture
+    if on_log_down not in ("refuse", "rescan"):
+        raise ConfigError(f'on-log-down is {on_log_down!r}, and may be "refuse" or "rescan"')
+    feed = Feed(
+        migration.settings.name,
+        migration.connection.bootstrap_servers,
+        kafka=log.kafka,
+        on_log_down="rescan" if on_log_down == "rescan" else "refuse",
+        schema_registry_url=log.schema_registry_url,
+        request_max_s=capture.request_max_s,
+        intent_max_s=capture.intent_max_s,
+    )
+    try:
+        yield feed
+    finally:
+        feed.close()
+
+
+async def _serve(feed: Feed, options: ProxyOptions, request_max_s: float) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with Proxy(feed, options, request_max_s=request_max_s) as proxy:
+        scheme = "http" if options.cert_file is None else "https"
+        err.print(f"REST on {scheme}://{options.host}:{proxy.port}, gRPC on port {proxy.grpc_port}")
+        await stop.wait()
+        err.print("stopping: writes under way are finished")

@@ -7,12 +7,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
 from vecferry.cli import checking
+from vecferry.cli.application import Application
 from vecferry.cli.migration import Migration
 from vecferry.cli.output import out
 from vecferry.cli.progress import Reached
@@ -22,6 +24,7 @@ from vecferry.mapping.names import Mapping
 from vecferry.model import Collection, Dense, Image, Point, VectorSpec
 from vecferry.payload import decode_payload
 from vecferry.ports import Ref, Store, Write
+from vecferry.producers.feeds import Feed
 from vecferry.settings import StoreSettings
 from vecferry.stores import open_store
 from vecferry.testing import corpus
@@ -33,6 +36,8 @@ _VECTOR = "embedding"
 _BATCH = 500
 _QUESTION = "open a file and read it line by line"
 _K = 5
+_LAG_EVERY_S = 3.0
+_MARGIN_S = 1.5
 
 _FILE = """\
 name = "demo"
@@ -40,6 +45,7 @@ name = "demo"
 [source]
 type = "milvus"
 url = "{source}"
+timeout_s = 5
 
 [target]
 type = "qdrant"
@@ -55,6 +61,10 @@ bootstrap_servers = "embedded"
 
 [snapshot]
 chunk_points = 1000
+
+[capture]
+request_max_s = 5
+intent_max_s = 2
 
 [apply]
 workers = 2
@@ -78,18 +88,19 @@ def run_demo(points: int) -> bool:
         tempfile.TemporaryDirectory(prefix="vecferry-demo-") as folder,
         _databases(Path(folder)) as databases,
     ):
-        _fill(databases, points)
+        rows = _fill(databases, points)
         path = Path(folder) / "vecferry.toml"
         path.write_text(_text(databases))
         os.environ["VECFERRY_HOME"] = folder
         migration = Migration(path)
-        _title("2. Milvus → Kafka topics, as Avro → Qdrant")
-        out.print("one snapshot worker, two appliers; one of them is killed half-way, on purpose")
-        accident = _Accident(points)
-        now = run_all(migration, Run(once=True, step=accident))
+        _title("2. Milvus → Kafka topics, as Avro → Qdrant, while an application writes")
         out.print(
-            f"the log holds {now.rows:,} rows of {now.certified} chunks; {accident.told()}; dead letters: {now.dead}"
+            "a snapshot worker, a capture worker, two appliers; one of them is killed on purpose"
         )
+        story = _Story(migration, databases, rows, points)
+        now = run_all(migration, Run(step=story))
+        out.print(f"the log holds {now.rows:,} rows of {now.certified} chunks; {story.told()}")
+        out.print(f"dead letters: {now.dead}")
         is_equal = _compare(migration) and not now.dead
         _search(migration)
         _title("Done")
@@ -119,8 +130,13 @@ def _databases(folder: Path) -> Iterator[Databases]:
         yield Databases(source, target)
 
 
-def _fill(databases: Databases, points: int) -> None:
-    """Put the corpus into Milvus, as an application would have done."""
+def _fill(databases: Databases, points: int) -> list[dict[str, Any]]:
+    """Put the corpus into Milvus, as an application would have done.
+
+    Returns:
+        Twice as many rows as an application has them: those that are there, and
+        the same texts under ids of their own, to be inserted.
+    """
     made = corpus.documents(_COLLECTION, points)
     store = open_store(StoreSettings(type="milvus", url=databases.source.url))
     with contextlib.closing(store):
@@ -138,20 +154,60 @@ def _fill(databases: Databases, points: int) -> None:
             f"{store.count(_COLLECTION):,} passages of Python's own documentation, embedded with wordllama "
             f"({corpus.DIM} dimensions), are in Milvus"
         )
+    return [_row(point, at) for at, point in enumerate([*made, *made])]
+
+
+def _row(point: Point, at: int) -> dict[str, Any]:
+    vector = np.frombuffer(point.image.vectors[""].data, "<f4")  # type: ignore[union-attr]
+    return {"id": at, _VECTOR: vector, **decode_payload(point.image.payload)}
 
 
 def _write(point: Point) -> Write:
     return Write(point.key, Image({_VECTOR: point.image.vectors[""]}, point.image.payload))
 
 
-class _Accident:
-    """Kills one applier once half of the points were written."""
+class _Story:
+    """What happens while ``up`` runs: an application writes, and an applier dies.
 
-    def __init__(self, points: int) -> None:
+    It is over when both happened, the application has ended, and the lag says
+    that everything it wrote is in the target.
+    """
+
+    def __init__(
+        self, migration: Migration, databases: Databases, rows: list[dict[str, Any]], points: int
+    ) -> None:
+        self._migration = migration
         self._half = points // 2
+        self._writes_min = max(50, points // 20)
         self._pid = 0
+        self._lag_at = 0.0
+        self._application: Application | None = None
+        self._begin = (databases.source.url, _COLLECTION, rows)
 
-    def __call__(self, now: Reached, supervisor: Supervisor) -> None:
+    def __call__(self, now: Reached, supervisor: Supervisor) -> bool:
+        """Go on with the story; return whether it is over."""
+        if self._application is None:
+            servers = self._migration.connection.bootstrap_servers
+            feed = Feed(self._migration.settings.name, servers, request_max_s=5.0, intent_max_s=2.0)
+            self._application = Application(*self._begin, feed)
+            self._application.start()
+        self._kill_one(now, supervisor)
+        self._tell_lag(now)
+        written = sum(self._application.counts.values())
+        if self._application.ended_at is None:
+            if (
+                self._pid and now.is_applied and written >= self._writes_min
+            ) or not self._application.is_running:
+                self._application.stop()
+            return False
+        total_s = now.live.total_s
+        # the oldest BEAT that is not applied was written after the last write ended
+        return (
+            total_s is not None
+            and total_s + _MARGIN_S < time.monotonic() - self._application.ended_at
+        )
+
+    def _kill_one(self, now: Reached, supervisor: Supervisor) -> None:
         pids = supervisor.pids("apply")
         if self._pid or now.applied < self._half or len(pids) < 2:
             return
@@ -161,11 +217,18 @@ class _Accident:
             f"[yellow]applier {self._pid} was killed (SIGKILL) after {now.applied:,} points[/]"
         )
 
+    def _tell_lag(self, now: Reached) -> None:
+        if now.live.total_s is not None and time.monotonic() - self._lag_at > _LAG_EVERY_S:
+            self._lag_at = time.monotonic()
+            out.print(
+                f"lag: {now.live.total_s:.1f} s from a write to the target, {now.live.capture_s or 0:.1f} s of it to the log"
+            )
+
     def told(self) -> str:
         """Say what happened, for the summary."""
-        if not self._pid:
-            return "it was over before an applier could be killed"
-        return f"applier {self._pid} died on the way, and another one took over its partitions"
+        counts = {} if self._application is None else self._application.counts
+        wrote = ", ".join(f"{number:,} {what}" for what, number in counts.items())
+        return f"the application {wrote} points meanwhile; applier {self._pid} died, and another one took over"
 
 
 def _compare(migration: Migration) -> bool:

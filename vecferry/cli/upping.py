@@ -23,8 +23,8 @@ from vecferry.log.embedded import EmbeddedBroker
 
 _LOOK_S = 0.5
 
-Step = Callable[[Reached, Supervisor], None]
-"""Called at every look, for who wants to do more than watch."""
+Step = Callable[[Reached, Supervisor], bool]
+"""Called at every look, for who wants to do more than watch; True ends the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ def _watch(migration: Migration, control: Control, stop: threading.Event, run: R
             while reason is None and not stop.wait(_LOOK_S):
                 reason = supervisor.watch()
                 now = look()
-                if run.step is not None:
-                    run.step(now, supervisor)
+                if run.step is not None and run.step(now, supervisor):
+                    break
                 if run.once and now.is_applied:
                     break
             if stop.is_set():

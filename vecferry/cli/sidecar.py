@@ -1,0 +1,64 @@
+"""``sidecar``: the feed over HTTP, for applications in any language."""
+
+import contextlib
+import signal
+from pathlib import Path
+
+from vecferry.cli.migration import Migration
+from vecferry.errors import ConfigError
+from vecferry.producers.feeds import Feed
+from vecferry.settings import Settings
+
+PORT = 8723
+
+
+def make_feed(settings: Settings, bootstrap_servers: str) -> Feed:
+    """Return a feed with the migration's own limits."""
+    return Feed(
+        settings.name,
+        bootstrap_servers,
+        kafka=settings.log.kafka,
+        schema_registry_url=settings.log.schema_registry_url,
+        request_max_s=settings.capture.request_max_s,
+        intent_max_s=settings.capture.intent_max_s,
+    )
+
+
+def serve_sidecar(
+    migration: Migration,
+    *,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    token_file: Path | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        migration: Whose collections are written to.
+        host: The address to listen on; another one than this machine's needs a token.
+        port: The port.
+        token_file: Holds the bearer token that requests must carry.
+
+    Raises:
+        ConfigError: The extra is not installed, the address cannot be listened
+            on, or the token is missing.
+    """
+    try:
+        from vecferry.producers.feeds.sidecar.application import Limits
+        from vecferry.producers.feeds.sidecar.server import make_server, read_token
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "the sidecar is not installed: pip install 'vecferry[sidecar]'"
+        ) from error
+    settings = migration.settings
+    limits = Limits(token=read_token(token_file), texts_are_uuids=settings.source.type == "qdrant")
+    with contextlib.closing(make_feed(settings, migration.connection.bootstrap_servers)) as feed:
+        server = make_server(feed, limits, host, port)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # once it has ended for a signal, the server raises that again: the feed is closed first
+            signal.signal(number, lambda *_: None)
+        try:
+            server.run()
+        except SystemExit as error:
+            # how uvicorn says that it could not begin; it has told why
+            raise ConfigError(f"{host}:{port} cannot be listened on") from error

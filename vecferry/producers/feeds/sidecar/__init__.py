@@ -1,0 +1,1 @@
+"""The feed over HTTP, for applications in any language: begin a write, send it, end it."""

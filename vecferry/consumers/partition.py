@@ -108,16 +108,24 @@ class Partition:
             return []
         spoiled, accepted = self._fold_backlog(self.progress.limit())
         self.progress.take(max(self._next, self.progress.position), accepted)
-        if self._rough_end is not None and not raws and self._next >= self._rough_end:
-            self.progress.reach(self.progress.position)
-            self._rough_end = None
+        self._reach(is_silent=not raws)
         return spoiled
+
+    def _reach(self, *, is_silent: bool) -> None:
+        """Tell where the first writes reach to, where that was not known from the beginning."""
+        if self.progress.is_covered() or not self.progress.is_marked:
+            return
+        is_last = self._rough_end is not None and is_silent and self._next >= self._rough_end
+        if is_last or self._is_at_end:  # nothing behind an END is written
+            self.progress.reach(self.progress.position)
 
     def _fold_backlog(self, limit: int) -> tuple[list[Spoiled], list[tuple[int, Event, int]]]:
         backlog, decode, fold, start = self._backlog, self._decode, self._fold.take, self._start
         spoiled: list[Spoiled] = []
         accepted: list[tuple[int, Event, int]] = []
-        while backlog and backlog[0].offset < limit and not self._waits_at_end():
+        if self.progress.is_idle():
+            self._is_at_end = False
+        while backlog and backlog[0].offset < limit and not self._is_at_end:
             raw = backlog.popleft()
             offset = raw.offset
             if offset != self._next:
@@ -151,11 +159,6 @@ class Partition:
             self.beat, self.token = event.number, event.token or self.token
         else:
             self._beats.append((offset, event))
-
-    def _waits_at_end(self) -> bool:
-        if self._is_at_end and self.progress.is_idle():
-            self._is_at_end = False
-        return self._is_at_end
 
     @property
     def has_backlog(self) -> bool:

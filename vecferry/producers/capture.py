@@ -37,6 +37,7 @@ _IDLE_S = 0.1
 _BUSY_S = 0.005
 _PENDING_KEYS_MAX = 100_000
 _READ_KEYS_MAX = 2_048
+_DOUBT_S = 1.0
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class CaptureWorker:
         self._freshness_s = source.capabilities.freshness_s
         self._brake = Brake(settings.vanished_max, settings.vanished_window_s, clock)
         self._partitions: dict[int, _Partition] = {}
+        self._doubtful: dict[int, float] = {}
         self._absent_since: dict[bytes, float] = {}
         self._name = uuid.uuid4().hex
         self._commit_at = 0.0
@@ -109,6 +111,7 @@ class CaptureWorker:
             intake.close()
 
     def _turn(self, intake: Intake) -> None:
+        self._take_back(intake)
         is_busy = any(each.pending.due() for each in self._partitions.values())
         for raw in intake.poll(_POLL_RECORDS, _BUSY_S if is_busy else _IDLE_S):
             self._take(raw, self._clock())
@@ -133,6 +136,7 @@ class CaptureWorker:
     def _assigned(self, numbers: list[int]) -> None:
         for number in numbers:
             committed = self._intake.committed(number).offset
+            self._doubtful.pop(number, None)
             self._partitions[number] = self._claim(number, committed)
 
     def _claim(self, number: int, committed: int) -> _Partition:
@@ -155,6 +159,36 @@ class CaptureWorker:
     def _lost(self, numbers: list[int]) -> None:
         for number in numbers:
             self._partitions.pop(number, None)
+            self._doubtful.pop(number, None)
+
+    def _disown(self, number: int) -> None:
+        """Discard a partition whose commit the broker refused: `lost` comes, or it is ours after all.
+
+        The latter when the group went on to its next generation meanwhile and
+        we keep the partition: nobody is told then.
+        """
+        self._partitions.pop(number, None)
+        self._doubtful[number] = self._clock() + _DOUBT_S
+
+    def _take_back(self, intake: Intake) -> None:
+        """Claim anew what the broker refused for a moment and lets us commit again."""
+        now = self._clock()
+        for number, due in list(self._doubtful.items()):
+            if now < due:
+                continue
+            del self._doubtful[number]
+            if number not in intake.owned:
+                continue
+            committed = intake.committed(number)
+            try:
+                intake.commit({number: committed})  # the proof; without it two would claim in turns
+            except TransientError:
+                self._doubtful[number] = now + _DOUBT_S
+                continue
+            self._partitions[number] = self._claim(number, committed.offset)
+            intake.seek(number, committed.offset)
+            if not self._is_paused:
+                intake.resume([number])
 
     # --- hints ---
 
@@ -328,7 +362,7 @@ class CaptureWorker:
             try:
                 intake.commit({partition.number: Committed(place, "")})
             except NotOwner:
-                self._partitions.pop(partition.number, None)
+                self._disown(partition.number)
                 continue
             partition.committed = place
             if not is_newest and numbers is None:

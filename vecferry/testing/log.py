@@ -157,6 +157,11 @@ class MemoryIntake:
             self._next[partition] = self.committed(partition).offset
         self._reactions["assigned"](partitions)
 
+    @property
+    def owned(self) -> frozenset[int]:
+        """What it believes to own."""
+        return frozenset(self._next)
+
     def poll(self, records_max: int, timeout_s: float) -> list[Raw]:
         """Return what follows in its partitions, at once."""
         found: list[Raw] = []

@@ -87,6 +87,37 @@ def test_a_zombies_claim_after_ours_is_seen_before_the_commit(cls: type[CaptureW
         assert world.commits[0].offset == 1
 
 
+class _NeverBack(CaptureWorker):
+    """Leaves out a rule: what the broker refused for a moment is never looked at again."""
+
+    def _take_back(self, intake: Any) -> None: ...
+
+
+@pytest.mark.parametrize("cls", [CaptureWorker, _NeverBack])
+def test_a_partition_that_stays_ours_through_a_refused_commit_is_captured_on(
+    cls: type[CaptureWorker],
+) -> None:
+    world = SmallWorld()
+    worker = world.worker(cls)
+    world.put(1)
+    world.hint(DONE, "r", 1)
+    worker.intake.is_lost = True  # the group goes on to its next generation
+    worker.turn()
+    worker.intake.is_lost = False  # and we with it: nobody tells
+    world.put(2)
+    world.hint(DONE, "s", 2)
+    worker.turn()
+    world.sleep(2.0)
+    for _ in range(3):
+        worker.turn()
+    if cls is _NeverBack:
+        assert world.folded() != world.held()  # the harm: it reads hints and drops them
+        assert 0 not in world.commits
+    else:
+        assert world.folded() == world.held()
+        assert world.commits[0].offset == 2
+
+
 def test_an_outage_of_the_source_decides_nothing() -> None:
     world = SmallWorld()
     worker = world.worker()

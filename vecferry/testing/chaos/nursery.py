@@ -93,9 +93,9 @@ class Nursery:
             start_new_session=True,
         )
 
-    def command(self, name: str, arguments: list[str], log: Path) -> Sprout:
-        """Start a command of ``vecferry``."""
-        return self._start(name, {"command": arguments}, log)
+    def command(self, name: str, arguments: list[str], log: Path, broken: str = "") -> Sprout:
+        """Start a command of ``vecferry``, with a rule of :mod:`vecferry.testing.chaos.broken` left out."""
+        return self._start(name, {"command": arguments, "broken": broken}, log)
 
     def writer(self, name: str, document: dict[str, Any], log: Path) -> Sprout:
         """Start a writer; see :mod:`vecferry.testing.chaos.writer`."""
@@ -165,6 +165,10 @@ def _be_child(request: dict[str, Any]) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for ours, theirs in ((nothing, 0), (log, 1), (log, 2)):
             os.dup2(ours, theirs)
+        if request.get("broken"):
+            from vecferry.testing.chaos.broken import RULES
+
+            RULES[request["broken"]]()
         (kind,) = request.keys() & _KINDS.keys()
         _KINDS[kind](request[kind])
         code = 0
@@ -183,6 +187,7 @@ def _serve() -> None:
     import vecferry.cli.roles
     import vecferry.stores.memory
     import vecferry.stores.qdrant
+    import vecferry.testing.chaos.broken
     import vecferry.testing.chaos.writer  # noqa: F401 - imported for the children
 
     logs: dict[int, str] = {}

@@ -94,6 +94,7 @@ class Pipeline:
     Attributes:
         name: Of the migration and of its collection.
         folder: Where logs and the timeline stay.
+        broken: The rule that roles leave out, as long as it says one.
         roles: What runs now, by name: ``capture-0`` and so on.
         migration: As the commands open it.
     """
@@ -104,6 +105,7 @@ class Pipeline:
         """Make the source's collection and write the migration's file."""
         self.name = f"chaos-{uuid.uuid4().hex[:10]}"
         self.folder, self.stage = folder, stage
+        self.broken = ""
         self.roles: dict[str, Sprout] = {}
         self._nursery = nursery
         self._numbers = itertools.count()
@@ -140,7 +142,8 @@ class Pipeline:
         """Start a role of this name; a namesake that lives is replaced in the books only."""
         kind = role.split("-")[0]
         arguments = ["up", "--role", kind, "-c", str(self._path)]
-        self.roles[role] = self._nursery.command(role, arguments, self._log(role))
+        log = self._log(role)
+        self.roles[role] = self._nursery.command(role, arguments, log, self.broken)
         self.say(f"started {role}: {self.roles[role].pid}")
 
     def start_writer(self, name: str, told: Mapping[str, Any]) -> Sprout:
@@ -201,6 +204,27 @@ class Pipeline:
     def hints(self) -> int:
         """Return how many records of hints there are, BEATs among them."""
         return sum(1 for _ in read_topic(self.migration.connection, self.migration.topics.hints))
+
+    def settle(self) -> None:
+        """Wait until every hint that is written is resolved, and every event applied, by the commits.
+
+        Unlike :meth:`rest` it needs nothing of BEATs.
+        """
+        topics, numbers = self.migration.topics, range(self.migration.settings.log.partitions)
+        for stage, topic in (("capture", topics.hints), ("apply", topics.events)):
+            ends = self._ends(topic)
+
+            def has_come(stage: str = stage, ends: Mapping[int, int] = ends) -> bool:
+                told = reports(self.control, stage)
+                return all(told.get(at, {}).get("committed", -1) >= ends[at] for at in numbers)
+
+            self.wait(f"the commits of {stage}", has_come)
+
+    def _ends(self, topic: str) -> dict[int, int]:
+        ends = dict.fromkeys(range(self.migration.settings.log.partitions), 0)
+        for raw in read_topic(self.migration.connection, topic):
+            ends[raw.partition] = max(ends[raw.partition], raw.offset + 1)
+        return ends
 
     def compare(self) -> FullReport:
         """Compare every point of both sides, and what each holds twice; no mark, no dead letter."""
@@ -278,6 +302,12 @@ class Pipeline:
     def ask(self, method: str, path: str, body: object) -> Any:
         """Send a request to the source's collection, past every feed."""
         return _ask(self.stage.source, method, f"/collections/{self.name}{path}", body)
+
+    def held(self, identifier: int) -> Any:
+        """Return the payload of a point in the target, None for no point."""
+        body = {"ids": [identifier], "with_payload": True}
+        found = _ask(self.stage.target, "POST", f"/collections/{self.name}/points", body)
+        return found[0]["payload"] if found else None
 
 
 def _ask(server: QdrantServer, method: str, path: str, body: object) -> Any:

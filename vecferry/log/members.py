@@ -89,9 +89,15 @@ class Member:
         silent_s = (self._beats - beats) * self._heartbeat_s
         return silent_s <= _SILENT_BEATS * max(_its_heartbeat_s(record), self._heartbeat_s)
 
-    def abandon(self) -> None:
-        """Stop the heartbeats without a word: others will see the silence."""
+    def abandon(self, timeout_s: float = 1.0) -> bool:
+        """Stop the heartbeats without a word: others will see the silence.
+
+        Returns:
+            Whether they have ended; one that waits for the broker may take longer.
+        """
         self._leaving.set()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def close(self) -> None:
         """Deregister: say that this process left in order.

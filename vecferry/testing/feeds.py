@@ -80,9 +80,10 @@ class StillMember:
         self.ended = ""
         self.tell = tell
 
-    def abandon(self) -> None:
+    def abandon(self) -> bool:
         """Note it."""
         self.ended = "abandoned"
+        return True
 
     def close(self) -> None:
         """Note it."""

@@ -8,7 +8,7 @@ import itertools
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, cast
 
 from vecferry.errors import ConfigError, HaltError, RecordError, TransientError, VecferryError
@@ -27,6 +27,7 @@ ROLE = "feed"
 _ANSWER_S = 5.0  # how long Kafka may take to answer a process that begins
 _APPEND_S = 10.0
 _CLOSE_S = 5.0
+_BRIEF_S = 0.5
 
 
 class LogUnavailable(TransientError):  # noqa: N818 - the name says what is known
@@ -39,8 +40,8 @@ class Membership(Protocol):
     name: str
     renewed_at: float
 
-    def abandon(self) -> None:
-        """Stop the heartbeats without a word."""
+    def abandon(self) -> bool:
+        """Stop the heartbeats without a word; tell whether they have ended."""
         ...
 
     def close(self) -> None:
@@ -114,16 +115,18 @@ class Session:
         self._down_since = float("-inf")
         self._numbers = itertools.count()
         self._prefix = uuid.uuid4().hex[:16]
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._inside = 0  # threads that use the publisher now
         self.in_flight = 0
+        self._member: Membership | None = None
         try:
             self._member = links.register(self._tell)
             body = _migration(links)
         except TransientError as error:
-            self._drop()
+            self.close(in_order=False)
             raise LogUnavailable(f"no write goes out: {error}") from error
         except VecferryError:
-            self._drop()
+            self.close()
             raise
         self.collections = frozenset(str(source) for source, _ in body["collections"])
         self._writer = HintWriter(
@@ -138,7 +141,7 @@ class Session:
     @property
     def name(self) -> str:
         """This process's name in ``control``."""
-        return self._member.name
+        return cast("Membership", self._member).name
 
     @property
     def failed(self) -> bool:
@@ -161,9 +164,7 @@ class Session:
             LogUnavailable: The last one was not, and no heartbeat has come back
                 since; or the lease lapsed.
         """
-        renewed_at = self._member.renewed_at
-        if self._is_closed:
-            raise LogUnavailable("no write goes out: the feed was closed")
+        renewed_at = cast("Membership", self._member).renewed_at
         if self._failed is not None:
             raise LogUnavailable(f"no write goes out: {self._failed}") from self._failed
         if renewed_at <= self._down_since:
@@ -183,13 +184,14 @@ class Session:
         """
         kind, keys = hint.kind, hint.keys
         try:
-            if kind in (HintKind.INTENT, HintKind.DONE):
-                self._writer.append(kind, keys, request=hint.request, verb=hint.verb)
-            else:
-                self._writer.append_filter(
-                    kind, keys, request=hint.request, verb=hint.verb, scope=hint.scope
-                )
-        except RecordError:
+            with self._using():
+                if kind in (HintKind.INTENT, HintKind.DONE):
+                    self._writer.append(kind, keys, request=hint.request, verb=hint.verb)
+                else:
+                    self._writer.append_filter(
+                        kind, keys, request=hint.request, verb=hint.verb, scope=hint.scope
+                    )
+        except (RecordError, LogUnavailable):
             raise
         except TransientError as error:
             self._down_since = time.monotonic()
@@ -203,10 +205,11 @@ class Session:
 
         If it is lost, what began the write is swept in its place.
         """
-        if self._is_closed:
-            return
         try:
-            self._writer.queue(hint)
+            with self._using():
+                self._writer.queue(hint)
+        except LogUnavailable:
+            return  # the feed was closed
         except VecferryError as error:
             self._failed = self._failed or error
 
@@ -219,7 +222,10 @@ class Session:
         name = f"{self.name}/{uuid.uuid4().hex}"
         body = {"scope": collection, "reason": reason, "done": False}
         try:
-            self._links.control.append("rescan", name, body, timeout_s=_APPEND_S)
+            with self._using():
+                self._links.control.append("rescan", name, body, timeout_s=_APPEND_S)
+        except LogUnavailable:
+            raise
         except TransientError as error:
             self._down_since = time.monotonic()
             raise LogUnavailable(
@@ -244,23 +250,31 @@ class Session:
                 fall silent, which means a rescan where writes may have gone out untold.
         """
         self._is_closed = True
-        is_sound = not self.failed and self._member.renewed_at > self._down_since
-        # what cannot be delivered now is what a lost process leaves behind: swept, or rescanned
-        with contextlib.suppress(TransientError, HaltError, ConfigError):
-            self._links.publisher.close(_CLOSE_S if is_sound else 0.5)
-        with contextlib.suppress(TransientError, HaltError, ConfigError):
-            if in_order and is_sound:
-                self._member.close()
-            else:
-                self._member.abandon()
-        with contextlib.suppress(TransientError, HaltError, ConfigError):
-            self._links.control.close(_CLOSE_S if is_sound else 0.5)
+        member = self._member
+        is_sound = not self.failed and (member is None or member.renewed_at > self._down_since)
+        with self._lock:
+            is_unused = self._lock.wait_for(lambda: not self._inside, _CLOSE_S)
+        if is_unused:  # a client that is closed under a thread's feet may take the process down
+            _quietly(lambda: self._links.publisher.close(_CLOSE_S if is_sound else _BRIEF_S))
+        if member is not None and in_order and is_sound:
+            _quietly(member.close)
+        elif member is not None and not member.abandon():
+            return
+        _quietly(lambda: self._links.control.close(_CLOSE_S if is_sound else _BRIEF_S))
 
-    def _drop(self) -> None:
-        with contextlib.suppress(TransientError, HaltError, ConfigError):
-            self._links.publisher.close(0.5)
-        with contextlib.suppress(TransientError, HaltError, ConfigError):
-            self._links.control.close(0.5)
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[None]:
+        with self._lock:
+            if self._is_closed:
+                raise LogUnavailable("no write goes out: the feed was closed")
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if self._is_closed:
+                    self._lock.notify_all()
 
     def _tell(self) -> Mapping[str, object]:
         return {
@@ -268,6 +282,12 @@ class Session:
             "on_log_down": self._options.on_log_down,
             "lease_s": LEASE_S,
         }
+
+
+def _quietly(close: Callable[[], object]) -> None:
+    # what cannot be delivered now is what a lost process leaves behind: swept, or read again
+    with contextlib.suppress(TransientError, HaltError, ConfigError):
+        close()
 
 
 def _migration(links: Links) -> Mapping[str, Any]:

@@ -46,6 +46,12 @@ class Sprout:
         return None
 
     @property
+    def text(self) -> str:
+        """What it has printed so far."""
+        # one that was killed at once has not even made its log
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    @property
     def lives(self) -> bool:
         """Whether it has not ended."""
         return self.code is None
@@ -194,7 +200,10 @@ def _serve() -> None:
 
     def reap(*_: object) -> None:
         for pid in list(logs):
-            ended, status = os.waitpid(pid, os.WNOHANG)
+            try:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                continue  # by this same function, which another signal had interrupted
             if ended:
                 exit_file = _exit_file(Path(logs.pop(pid)))
                 part = exit_file.with_suffix(".part")

@@ -173,7 +173,7 @@ class Pipeline:
                 self.say(f"{role} ends with {code} and is started again")
                 self.start(role)
             else:
-                said = "" if code in (None, 0, -9) else sprout.log.read_text()[-2000:]
+                said = "" if code in (None, 0, -9) else sprout.text[-2000:]
                 assert code in (None, 0, -9), f"{role} gave up with {code}:\n{said}"
 
     def _log(self, name: str) -> Path:

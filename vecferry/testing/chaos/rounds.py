@@ -48,7 +48,7 @@ class Round:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._is_broker_away = False
-        self._logs: list[Path] = []
+        self._everyone: list[Sprout] = []
 
     def run(self) -> FullReport:
         """Run it and return the comparison.
@@ -86,9 +86,9 @@ class Round:
         return self._pipeline.timeline
 
     def _require_premises(self) -> None:
-        for log in self._logs:
-            if LATE in log.read_text():
-                raise PremiseError(f"{log.name}: {LATE}")
+        for writer in self._everyone:
+            if LATE in writer.text:
+                raise PremiseError(f"{writer.name}: {LATE}")
 
     def _fill(self) -> None:
         dice = Random(self._plan.seed)
@@ -190,7 +190,7 @@ class Round:
         }
         writer = self._pipeline.start_writer(f"writer-{number}", told)
         self._writers[number] = writer
-        self._logs.append(writer.log)
+        self._everyone.append(writer)
 
     def _replace_writers(self, until: float) -> None:
         for number, writer in enumerate(self._writers):
@@ -216,9 +216,7 @@ class Round:
 
     def _require_sound(self, writer: Sprout) -> None:
         code = writer.code
-        assert code in (0, _KILLED), (
-            f"{writer.name} ended with {code}:\n{writer.log.read_text()[-2000:]}"
-        )
+        assert code in (0, _KILLED), f"{writer.name} ended with {code}:\n{writer.text[-2000:]}"
 
     # --- the rest ---
 

@@ -34,7 +34,6 @@ _REFUSED = frozenset(
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 _NOT_OURS = frozenset(
     {
-        KafkaError.ILLEGAL_GENERATION,
         KafkaError.UNKNOWN_MEMBER_ID,
         KafkaError.FENCED_INSTANCE_ID,
         KafkaError.STALE_MEMBER_EPOCH,
@@ -68,6 +67,9 @@ _LATER = frozenset(
         KafkaError._STATE,
         KafkaError._NO_OFFSET,
         KafkaError.REBALANCE_IN_PROGRESS,
+        # the same: this member is on its way into the next generation and keeps what it has; one
+        # that was thrown out is unknown
+        KafkaError.ILLEGAL_GENERATION,
         KafkaError.THROTTLING_QUOTA_EXCEEDED,
         KafkaError.NOT_ENOUGH_REPLICAS,
         KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,

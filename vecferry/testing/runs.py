@@ -271,6 +271,14 @@ class Run:
             found[part.partition] = Commit(part.offset, known is not None and known[1])
         return found
 
+    def shares(self) -> dict[str, int]:
+        """Return how many partitions each member of the appliers' group has, by its id."""
+        group = self.migration.topics.group("apply")
+        found = self._admin.describe_consumer_groups([group], request_timeout=10.0)[group].result()
+        return {
+            member.member_id: len(member.assignment.topic_partitions) for member in found.members
+        }
+
     @cached_property
     def _admin(self) -> AdminClient:
         return self.migration.connection.admin()

@@ -64,8 +64,8 @@ class NullStore:
         return "null 1"
 
     def collections(self) -> list[str]:
-        """Return what was created; every other name can be described, too."""
-        return sorted(self._created)
+        """Return what was created, and ``docs`` where there are points; any other name has them, too."""
+        return sorted({*self._created, *(["docs"] if self._points else [])})
 
     def describe(self, name: str) -> Collection:
         """Return the schema that was created, or the synthetic one.

@@ -5,12 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vecferry.cli.migration import run_folder
-from vecferry.log.hints import HintWriter
-from vecferry.log.publish import Publisher
 from vecferry.producers.feeds.rounds import FeedLog, Rounds
 from vecferry.producers.feeds.teller import CaptureProgress
 from vecferry.settings import Settings
-from vecferry.stores import open_store
 
 if TYPE_CHECKING:
     from vecferry.cli.roles import Shift
@@ -42,11 +39,11 @@ def run_feed(shift: "Shift") -> None:
         return paused is not None and bool(paused.body.get("paused"))
 
     with (
-        contextlib.closing(open_store(settings.source)) as store,
-        contextlib.closing(Publisher(migration.connection)) as publisher,
+        shift.store("source") as store,
+        shift.publisher() as publisher,
         contextlib.closing(CaptureProgress(migration.connection, migration.topics)) as progress,
     ):
-        writer = HintWriter(publisher, migration.codec, migration.topics, settings.log.partitions)
-        log = FeedLog(writer, progress.is_past, is_paused, f"{record.at_ms}/{record.offset}")
+        origin = f"{record.at_ms}/{record.offset}"
+        log = FeedLog(shift.hint_writer(publisher), progress.is_past, is_paused, origin)
         rounds = Rounds(settings.feed, store, log, state_folder(settings), shift.stop)
-        rounds.run([mapping.source.name for mapping in shift.mappings])
+        rounds.run(shift.names)

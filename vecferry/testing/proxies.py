@@ -59,12 +59,14 @@ class RecordingFeed:
         seen: The steps, in order.
         is_down: Kafka is away: every beginning is refused.
         hold: While it is not set, beginnings wait.
+        waiting: How many do.
     """
 
     def __init__(self, *moved: str) -> None:
         self.collections = frozenset(moved)
         self.seen: list[Seen] = []
         self.is_down = False
+        self.waiting = 0
         self.hold = threading.Event()
         self.hold.set()
         self._threads = ThreadPoolExecutor(8)
@@ -103,7 +105,9 @@ class RecordingFeed:
         return self._begin(Seen("whole", collection, reason))
 
     def _begin(self, seen: Seen) -> OpenWrite:
+        self.waiting += 1
         assert self.hold.wait(_PATIENCE_S)
+        self.waiting -= 1
         if self.is_down:
             raise LogUnavailable("no write goes out: Kafka does not answer")
         self.see(seen)

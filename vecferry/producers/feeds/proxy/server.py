@@ -10,7 +10,7 @@ from typing import Any, Self
 import grpc
 import uvicorn
 
-from vecferry.errors import ConfigError
+from vecferry.errors import ConfigError, HaltError
 from vecferry.producers.feeds.proxy.gate import Announcer, Gate
 from vecferry.producers.feeds.proxy.options import ProxyOptions
 from vecferry.producers.feeds.proxy.rest import RestProxy
@@ -48,21 +48,34 @@ class Proxy:
         Raises:
             ConfigError: A port is taken, or a file cannot be used.
         """
-        options = self._options
-        self._gate = Gate(self._feed, options, self._request_max_s)
-        self._rest = RestProxy(self._gate, options)
-        self._channel = Channel(options)
-        socket_ = _listen(options)
-        self.port = socket_.getsockname()[1]
-        self._rpc = _rpc_server(options)
-        self._rpc.add_generic_rpc_handlers((RpcProxy(self._gate, self._channel),))
-        self.grpc_port = _add_port(self._rpc, options)
-        await self._rpc.start()
-        self._http = _HttpServer(_http_config(self._rest, options))
-        self._serving = asyncio.ensure_future(self._http.serve(sockets=[socket_]))
-        while not self._http.started and not self._serving.done():
-            await asyncio.sleep(_LOOK_S)
+        async with contextlib.AsyncExitStack() as stack:
+            await self._begin(stack)
+            self._stack = stack.pop_all()
         return self
+
+    async def _begin(self, stack: contextlib.AsyncExitStack) -> None:
+        options = self._options
+        gate = Gate(self._feed, options, self._request_max_s)
+        rest = RestProxy(gate, options)
+        stack.push_async_callback(rest.close)
+        channel = Channel(options)
+        stack.push_async_callback(channel.close)
+        stack.push_async_callback(gate.drain)
+        listening = stack.enter_context(_listen(options))
+        self.port = listening.getsockname()[1]
+        rpc = _rpc_server(options)
+        rpc.add_generic_rpc_handlers((RpcProxy(gate, channel),))
+        stack.push_async_callback(rpc.stop, _GRACE_S)
+        self.grpc_port = _add_port(rpc, options)
+        http = _HttpServer(_http_config(rest, options))
+        await rpc.start()
+        serving = asyncio.ensure_future(http.serve(sockets=[listening]))
+        stack.push_async_callback(_stop, http, serving)
+        while not http.started:
+            if serving.done():
+                await serving
+                raise HaltError("the REST server ended at its start")
+            await asyncio.sleep(_LOOK_S)
 
     async def __aexit__(
         self,
@@ -71,11 +84,12 @@ class Proxy:
         trace: TracebackType | None,
     ) -> None:
         """Take no more requests, finish those under way, close."""
-        self._http.should_exit = True
-        await asyncio.gather(self._serving, self._rpc.stop(_GRACE_S))
-        await self._gate.drain()
-        await self._rest.close()
-        await self._channel.close()
+        await self._stack.aclose()
+
+
+async def _stop(http: uvicorn.Server, serving: "asyncio.Future[None]") -> None:
+    http.should_exit = True
+    await serving
 
 
 class _HttpServer(uvicorn.Server):

@@ -254,6 +254,43 @@ def dlq_explain(
 
 
 @app.command()
+def proxy(
+    config: File = _FILE,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="For REST; 0 takes a free one.")] = 6333,
+    grpc_port: Annotated[int, typer.Option(help="For gRPC; 0 takes a free one.")] = 6334,
+    cert_file: Annotated[Path | None, typer.Option(help="PEM, to listen with TLS.")] = None,
+    key_file: Annotated[Path | None, typer.Option(help="The certificate's key, PEM.")] = None,
+    on_log_down: Annotated[
+        str, typer.Option(help="refuse, or rescan: writes go through and are read again later.")
+    ] = "refuse",
+) -> None:
+    """Stand in front of the source's Qdrant: clients stay as they are, writes are captured."""
+    from vecferry.cli.proxying import proxy_options, run_proxy
+
+    migration = Migration(config)
+    options = proxy_options(
+        migration, host=host, ports=(port, grpc_port), tls=(cert_file, key_file)
+    )
+    run_proxy(migration, options, on_log_down)
+
+
+@app.command()
+def sidecar(
+    config: File = _FILE,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8723,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Holds the bearer token that requests must carry.")
+    ] = None,
+) -> None:
+    """Serve the feed over HTTP, for applications in any language."""
+    from vecferry.cli.sidecar import serve_sidecar
+
+    serve_sidecar(Migration(config), host=host, port=port, token_file=token_file)
+
+
+@app.command()
 def demo(
     points: Annotated[int, typer.Option(min=100, help="How many texts to move.")] = 6_000,
 ) -> None:

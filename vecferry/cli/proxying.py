@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.markup import escape
 
@@ -36,6 +37,34 @@ def run_proxy(migration: Migration, options: ProxyOptions, on_log_down: str = "r
         else:
             err.print(f"writes to {escape(', '.join(sorted(moved)))} are captured", soft_wrap=True)
         asyncio.run(_serve(feed, options, migration.settings.capture.request_max_s))
+
+
+def proxy_options(
+    migration: Migration,
+    *,
+    host: str,
+    ports: tuple[int, int],
+    tls: tuple[Path | None, Path | None],
+) -> ProxyOptions:
+    """Return the options of a proxy before the migration's source.
+
+    Args:
+        migration: Names the source.
+        host: To listen on.
+        ports: For REST and for gRPC.
+        tls: The certificate and its key, or twice None.
+
+    Raises:
+        ConfigError: The source is no Qdrant.
+    """
+    return ProxyOptions(
+        migration.settings.source,
+        host=host,
+        port=ports[0],
+        grpc_port=ports[1],
+        cert_file=tls[0],
+        key_file=tls[1],
+    )
 
 
 @contextlib.contextmanager

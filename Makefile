@@ -25,7 +25,7 @@ PYTEST_FLAGS ?=
 pytest = $(PYTHON) tools/contain.py "$$python" -m pytest -p no:cacheprovider \
 	-n $(WORKERS) --dist worksteal --durations 15 --durations-min 1 $(PYTEST_FLAGS)
 
-.PHONY: help demo test test-fast lint format docs lock bench clean
+.PHONY: help demo test test-fast chaos lint format docs lock bench clean
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 18
@@ -40,6 +40,16 @@ test: lint ## Everything that CI runs: lint, then all tests on real engines.
 test-fast: ## The tests that need no engine.
 	@$(dev); $(pytest) -m "not kafka and not milvus" \
 		tests/test_tidy.py tests/unit $(wildcard tests/property) < /dev/null
+
+N ?= 30
+ifeq ($(SEED),)
+SEED := $(shell date +%s)
+endif
+chaos: ## Kill things at random and compare: N rounds from SEED on, which is printed.
+	@$(PYTHON) tools/jars.py
+	@echo "seeds $(SEED) to $$(($(SEED) + $(N) - 1)): SEED=$(SEED) N=$(N) makes them again"
+	@$(dev); export VECFERRY_CHAOS_SEED=$(SEED) VECFERRY_CHAOS_N=$(N); \
+		$(pytest) -n 2 -v tests/chaos/test_convergence.py < /dev/null
 
 lint: ## ruff, mypy, import-linter.
 	@$(dev); bin="$$(dirname "$$python")"; \

@@ -19,7 +19,7 @@ from vecferry.producers.readback import newest_claims
 from vecferry.record import Event, EventKind
 from vecferry.stores import open_store
 from vecferry.testing.chaos.broken import SKIPPED
-from vecferry.testing.chaos.pipeline import INTENT_MAX_S, REQUEST_MAX_S, TIMEOUT_S, Pipeline
+from vecferry.testing.chaos.pipeline import INTENT_MAX_S, REQUEST_MAX_S, Pipeline
 from vecferry.testing.chaos.requests import Requests, point
 
 _ROLES = ("capture-0", "apply-0", "snapshot-0", "check-0")
@@ -37,7 +37,7 @@ class Live:
         """Start it; ``stack`` closes what was opened."""
         self.pipeline = pipeline
         server = pipeline.stage.source
-        self._requests = Requests(server.url, pipeline.name, TIMEOUT_S)
+        self._requests = Requests(server.url, pipeline.name, timeout_s=30.0)
         stack.callback(self._requests.close)
         self.put(SKIPPED, 1)
         pipeline.begin()
@@ -72,7 +72,7 @@ class Live:
         """Write a point past every feed."""
         numbers = [float(number)] * 12
         body = {"points": [point(identifier, numbers, {"n": number, "g": group})]}
-        assert self._requests.change("PUT", "/points", body)
+        self._change("PUT", "/points", body)
 
     def write(self, identifier: int, number: int, group: int = -1) -> None:
         """Write a point as an application does that captures."""
@@ -82,11 +82,16 @@ class Live:
     def delete_group(self, group: int) -> None:
         """Delete by filter, past every feed."""
         body = {"filter": _group(group)}
-        assert self._requests.change("POST", "/points/delete", body)
+        self._change("POST", "/points/delete", body)
 
     def found(self, group: int) -> list[tuple[str, int]]:
         """Return what the filter finds."""
+        self._requests.close()
         return list(self._requests.matching(_group(group)))
+
+    def _change(self, method: str, path: str, body: object) -> None:
+        self._requests.close()  # one that idles is closed by the server, too
+        assert self._requests.change(method, path, body)
 
     def arrived(self, identifier: int, number: int) -> None:
         """Wait until the target holds what was written."""

@@ -99,7 +99,9 @@ def test_a_killed_role_is_replaced(roles):
 
 
 def test_leaving_drains_every_role(roles, tmp_path):
-    roles(f"trap 'echo drained >> {tmp_path}/drained; exit 0' TERM; echo ready >&2; while :; do sleep 0.05; done")
+    roles(
+        f"trap 'echo drained >> {tmp_path}/drained; exit 0' TERM; echo ready >&2; while :; do sleep 0.05; done"
+    )
     lines = []
     with Supervisor(Workers(FILE, lines.append), ["snapshot", "apply"]):
         wait_until(lambda: sum("ready" in line for line in lines) == 2, 30)

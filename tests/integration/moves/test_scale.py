@@ -8,7 +8,7 @@ from vecferry.testing import engines
 from vecferry.testing.runs import Run, Worker
 from vecferry.testing.waiting import wait_until
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 NULL = "vecferry.testing.stores"
 WINDOW_S = 5.0

@@ -51,6 +51,7 @@ class _Item:
     keys: set[bytes] = field(default_factory=set)
     waits: bool = False
     since: float = 0.0
+    verb: str = "unknown"
 
 
 @dataclass(slots=True)
@@ -91,7 +92,7 @@ class Pending:
                 self._items[offset] = _Item(waits=True, since=now)
             case HintKind.INTENT:
                 self._touch(hint)
-                self._items[offset] = _Item(set(hint.keys), waits=True, since=now)
+                self._items[offset] = _Item(set(hint.keys), True, now, hint.verb)
                 self._intents.setdefault(hint.request, set()).add(offset)
             case HintKind.DONE:
                 self._touch(hint)
@@ -114,9 +115,12 @@ class Pending:
         for request, offsets in list(self._intents.items()):
             old = {at for at in offsets if now - self._items[at].since >= self._patience_s}
             for at in old:
-                self._items[at].waits = False
-                for key in self._items[at].keys:
-                    self._want(key, Due(key, "unknown", "", at))
+                item = self._items[at]
+                item.waits = False
+                # whether an upsert has landed is not known; that a delete was asked for is
+                verb = "delete" if item.verb == "delete" else "unknown"
+                for key in item.keys:
+                    self._want(key, Due(key, verb, "", at))
                 self._settle(at)
             offsets -= old
             if not offsets:

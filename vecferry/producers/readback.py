@@ -87,8 +87,9 @@ class Brake:
     """Stops the worker when far more points vanish than were deleted.
 
     A dropped collection, a cold tenant or a store that came up empty look like
-    deletes of everything; nobody asked for those. Only absent keys whose hints
-    did not say ``delete`` count.
+    deletes of everything; nobody asked for those. What counts is different
+    points that are absent, and for which no hint said ``delete``: a few keys that
+    come and go all the time are an application at work.
     """
 
     def __init__(self, vanished_max: int, window_s: float, clock: Callable[[], float]) -> None:
@@ -97,7 +98,8 @@ class Brake:
         self._window_s = window_s
         self._clock = clock
         self._since = clock()
-        self._counts: dict[str, int] = {}
+        self._vanished: set[bytes] = set()
+        self._deleted: set[bytes] = set()
 
     def check(self, read: Sequence[ReadBack]) -> None:
         """Count what vanished in this read, before anything of it is published.
@@ -109,18 +111,28 @@ class Brake:
             return
         now = self._clock()
         if now - self._since > self._window_s:
-            self._since, self._counts = now, {}
+            self._since = now
+            self._vanished.clear()
+            self._deleted.clear()
         for each in read:
-            if each.image is None and each.error is None:
-                what = "deleted" if each.due.verb == "delete" else "vanished"
-                self._counts[what] = self._counts.get(what, 0) + 1
-        vanished, deleted = self._counts.get("vanished", 0), self._counts.get("deleted", 0)
+            if each.error is None:
+                self._count(each.due, is_absent=each.image is None)
+        vanished, deleted = len(self._vanished), len(self._deleted)
         if vanished > self._vanished_max and vanished > 2 * deleted:
             raise HaltError(
                 f"{vanished} points vanished from the source within {self._window_s:g} s and {deleted} were "
                 f"deleted: a dropped collection, or a store that came up empty? Nothing of it was captured. "
                 f"If they are gone on purpose, raise capture.vanished_max = {self._vanished_max} and start again"
             )
+
+    def _count(self, due: Due, *, is_absent: bool) -> None:
+        key = due.key
+        if is_absent and due.verb != "delete" and key not in self._deleted:
+            self._vanished.add(key)
+            return
+        self._vanished.discard(key)  # it is there, or it was deleted
+        if is_absent:
+            self._deleted.add(key)
 
 
 def newest_claims(records: Sequence[tuple[str, int]], prefix: str) -> Mapping[int, int]:

@@ -195,6 +195,26 @@ def test_deletes_that_were_asked_for_do_not_stop_the_worker() -> None:
     assert world.commits[0].offset == 1
 
 
+def test_a_few_keys_that_come_and_go_all_the_time_do_not_stop_the_worker() -> None:
+    world = SmallWorld(vanished_max=10)
+    worker = world.worker()
+    for number in range(50):
+        world.hint(DONE, f"r{number}", number % 5, verb="unknown")
+        worker.turn()
+    assert world.commits[0].offset == 50
+
+
+def test_a_delete_whose_end_nobody_told_was_asked_for_all_the_same() -> None:
+    world = SmallWorld(vanished_max=10)
+    worker = world.worker()
+    world.hint(HintKind.INTENT, "r", *range(50), verb="delete")  # and its writer dies
+    worker.turn()
+    world.sleep(PATIENCE_S + 1.0)
+    worker.turn()
+    worker.turn()
+    assert world.commits[0].offset == 1
+
+
 @pytest.mark.parametrize("freshness_s", [2.0, 0.0])
 def test_an_absent_upsert_is_read_again_after_the_stores_freshness(freshness_s: float) -> None:
     world = SmallWorld()

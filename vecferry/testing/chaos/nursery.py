@@ -180,10 +180,10 @@ def _be_child(request: dict[str, Any]) -> None:
         code = 0
     except SystemExit as ended:
         code = ended.code
-    except BaseException:
+    except BaseException:  # told in the log, and by the exit code
         sys.excepthook(*sys.exc_info())
     finally:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(OSError):
             sys.stderr.flush()
         os._exit(code if isinstance(code, int) else 0)
 

@@ -88,7 +88,7 @@ class Writer:
     def _guarded(self, feed: Feed, number: int) -> None:
         try:
             self._write_on(feed, number)
-        except BaseException as error:
+        except BaseException as error:  # raised by the main thread
             self._failed.append(error)
             self._stop.set()
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from vecferry.log.connection import Connection
@@ -94,7 +94,7 @@ def check_topics(connection: Connection, topics: Topics, settings: LogSettings) 
         found += _offsets_retention(admin, metadata, settings)
     for group, topic in topics.first_commits:
         if topic in there:
-            found.append(_commits(admin, group, topic, len(metadata.topics[topic].partitions)))
+            found.append(_commits(connection, group, topic, len(metadata.topics[topic].partitions)))
     return found
 
 
@@ -180,22 +180,27 @@ def _offsets_retention(
     )
 
 
-def committed(admin: AdminClient, group: str, topic: str, partitions: int) -> dict[int, int]:
-    """Return a group's committed offsets by partition; those without one are left out."""
+def committed(connection: Connection, group: str, topic: str, partitions: int) -> dict[int, int]:
+    """Return a group's committed offsets by partition; those without one are left out.
+
+    Asked as the group asks, without joining it: the admin client's request of
+    librdkafka 2.12 takes the process down when a coordinator answers that it is
+    still loading, as those of a broker do that has just started.
+    """
     asked = [TopicPartition(topic, number) for number in range(partitions)]
-
-    def ask() -> list[TopicPartition]:
-        futures = admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group, asked)], request_timeout=_COORDINATOR_S
+    consumer = connection.consumer(group)
+    try:
+        found = persist(
+            lambda: consumer.committed(asked, timeout=_COORDINATOR_S),
+            f"read the commits of {group}",
         )
-        return list(futures[group].result().topic_partitions)
-
-    found = persist(ask, f"read the commits of {group}")
+    finally:
+        consumer.close()
     return {part.partition: part.offset for part in found if part.offset >= 0}
 
 
-def _commits(admin: AdminClient, group: str, topic: str, partitions: int) -> Premise:
-    have = len(committed(admin, group, topic, partitions))
+def _commits(connection: Connection, group: str, topic: str, partitions: int) -> Premise:
+    have = len(committed(connection, group, topic, partitions))
     return Premise(
         f"{group}: commits",
         have == partitions,

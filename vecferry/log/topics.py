@@ -93,7 +93,7 @@ def _await_leaders(admin: AdminClient, names: list[str]) -> None:
 
 def _commit_first(connection: Connection, admin: AdminClient, group: str, topic: str) -> None:
     partitions = len(admin.list_topics(topic, timeout=REQUEST_S).topics[topic].partitions)
-    have = committed(admin, group, topic, partitions)
+    have = committed(connection, group, topic, partitions)
     lacking = [TopicPartition(topic, p, 0) for p in range(partitions) if p not in have]
     if not lacking:
         return

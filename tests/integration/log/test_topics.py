@@ -34,7 +34,7 @@ def test_making_them_again_leaves_the_commits_of_a_group_alone(log: Log) -> None
     consumer.commit(offsets=[TopicPartition(topic, 1, 7)], asynchronous=False)
     consumer.close()
     create_topics(*log_parts(log))
-    assert committed(log.connection.admin(), group, topic, 3) == {0: 0, 1: 7, 2: 0}
+    assert committed(log.connection, group, topic, 3) == {0: 0, 1: 7, 2: 0}
 
 
 def test_topics_that_are_not_there_are_premises_that_do_not_hold(broker: Any) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from vecferry.consumers.progress import Batch, Progress, State
 from vecferry.record import Event, EventKind
+from vecferry.testing import ledgers
 
 KEYS = (b"k", b"l")
 EVENTS = {key: Event(EventKind.IMAGE, key) for key in KEYS}
@@ -36,10 +37,10 @@ class World:
     clean: bool = True
 
     def identity(self) -> tuple[Any, ...]:
-        ledgers = tuple(_identity(ledger) for ledger in self.ledgers)
+        books = tuple(_identity(ledger) for ledger in self.ledgers)
         return (
             self.owner,
-            ledgers,
+            books,
             self.net,
             self.landed,
             self.shown,
@@ -287,95 +288,6 @@ def _way(seen: dict[Any, tuple[str, Any] | None], name: Any) -> list[str]:
     return way[::-1]
 
 
-# --- the real ledger without one guard ---
-
-
-class WithoutAck(Progress):
-    def committable(self) -> int:
-        return min((entry.first for entry in self.waiting.values()), default=self.position)
-
-
-class WithoutCovered(Progress):
-    def committable(self) -> int:
-        return self.position if super().committable() > self.base else self.base
-
-
-class WithoutOne(Progress):
-    def is_busy(self, key: bytes) -> bool:
-        return False
-
-
-class WithoutSettle(Progress):
-    def unknown(self, batch: Batch) -> None:
-        self.settled(batch)
-
-
-class WithoutHold(Progress):
-    def committable(self) -> int:
-        lows = [batch.low for batch in self.batches if batch.state is State.FLYING]
-        return min(
-            [*lows, *(entry.first for entry in self.waiting.values())], default=self.position
-        )
-
-
-class WithoutNewest(Progress):
-    """Writes change by change."""
-
-    later: list[tuple[int, Event, int]]
-
-    def __init__(self, base: int, span_offsets: int, *, clean: bool) -> None:
-        super().__init__(base, span_offsets, clean=clean)
-        self.later = []
-
-    def take(self, position: int, accepted: Any) -> None:
-        for change in accepted:
-            if change[1].key in self.waiting or change[1].key in self.busy:
-                self.later.append(change)
-            else:
-                super().take(position, [change])
-        self.position = position
-
-    def acknowledged(self, batch: Batch) -> None:
-        super().acknowledged(batch)
-        queued, self.later = self.later, []
-        self.take(self.position, queued)
-
-    def committable(self) -> int:
-        return min([super().committable(), *(offset for offset, _, _ in self.later)])
-
-
-class WithoutWait(Progress):
-    def __init__(self, base: int, span_offsets: int, *, clean: bool) -> None:
-        super().__init__(base, span_offsets, clean=True)
-
-
-class WithoutQuiet(Progress):
-    def leaves_clean(self) -> bool:
-        return self.has_waited
-
-
-class WithoutWaited(Progress):
-    def leaves_clean(self) -> bool:
-        return self.is_quiet()
-
-
-class WithoutSpan(Progress):
-    def limit(self) -> int:
-        return 1_000
-
-
-class WithoutCover(Progress):
-    def is_covered(self) -> bool:
-        return self.goal is not None
-
-
-class WithoutNewestInRepeats(Progress):
-    """Repeats what was sent, whatever the key has become."""
-
-    def relaunch(self, batch: Batch) -> None:
-        batch.state = State.FLYING
-
-
 @pytest.mark.parametrize("world", [(2, 3, 2), (3, 2, 2), (2, 3, 1)])
 def test_the_whole_protocol_comes_to_rest_at_the_fold_and_never_shows_an_older_state(
     world: tuple[int, int, int],
@@ -384,7 +296,7 @@ def test_the_whole_protocol_comes_to_rest_at_the_fold_and_never_shows_an_older_s
 
 
 def test_repeating_an_older_state_of_the_span_also_converges() -> None:
-    rules = Rules(WithoutNewestInRepeats)
+    rules = Rules(ledgers.WithoutNewestInRepeats)
     assert Explorer(rules, 2, 2, 2).failure("rest order") is None
 
 
@@ -396,20 +308,20 @@ def _name(rules: Rules) -> str:
 @pytest.mark.parametrize(
     ("look", "world", "rules"),
     [
-        ("rest", (2, 2, 2), Rules(WithoutAck)),
-        ("rest", (2, 2, 2), Rules(WithoutCovered)),
-        ("rest", (2, 2, 2), Rules(WithoutOne)),
-        ("rest", (2, 2, 2), Rules(WithoutSettle)),
-        ("rest", (2, 2, 2), Rules(WithoutHold)),
-        ("rest", (2, 2, 2), Rules(WithoutWait)),
+        ("rest", (2, 2, 2), Rules(ledgers.WithoutAck)),
+        ("rest", (2, 2, 2), Rules(ledgers.WithoutCovered)),
+        ("rest", (2, 2, 2), Rules(ledgers.WithoutOne)),
+        ("rest", (2, 2, 2), Rules(ledgers.WithoutSettle)),
+        ("rest", (2, 2, 2), Rules(ledgers.WithoutHold)),
+        ("rest", (2, 2, 2), Rules(ledgers.WithoutWait)),
         ("rest", (2, 2, 2), Rules(mark=False)),
-        ("rest", (2, 2, 2), Rules(WithoutQuiet)),
+        ("rest", (2, 2, 2), Rules(ledgers.WithoutQuiet)),
         ("rest", (2, 2, 2), Rules(bound=False)),
-        ("rest", (3, 2, 2), Rules(WithoutWaited)),
-        ("order", (2, 2, 2), Rules(WithoutNewest)),
-        ("order", (2, 2, 2), Rules(WithoutWait)),
-        ("order", (2, 2, 2), Rules(WithoutCover)),
-        ("order", (2, 3, 2), Rules(WithoutSpan)),
+        ("rest", (3, 2, 2), Rules(ledgers.WithoutWaited)),
+        ("order", (2, 2, 2), Rules(ledgers.WithoutNewest)),
+        ("order", (2, 2, 2), Rules(ledgers.WithoutWait)),
+        ("order", (2, 2, 2), Rules(ledgers.WithoutCover)),
+        ("order", (2, 3, 2), Rules(ledgers.WithoutSpan)),
     ],
     ids=lambda value: _name(value) if isinstance(value, Rules) else None,
 )

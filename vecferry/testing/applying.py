@@ -8,12 +8,12 @@ import struct
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self, cast
+from typing import Any, Self, Unpack, cast
 
 from vecferry.consumers.apply import Applier, ApplyLog, Target
 from vecferry.errors import TransientError
 from vecferry.log.codec import SingleObjectCodec
-from vecferry.log.intake import Committed, NotOwner, Raw
+from vecferry.log.intake import Committed, NotOwner, Raw, Reactions
 from vecferry.log.topics import Topics
 from vecferry.model import Collection, Dense, Image, Key, VectorSpec, key_bytes
 from vecferry.ports import Ref
@@ -127,13 +127,11 @@ class MemoryIntake:
         connection: Any,
         topic: str,
         group: str,
-        *,
-        assigned: Callable[[list[int]], None],
-        revoked: Callable[[list[int]], None],
-        lost: Callable[[list[int]], None],
+        **reactions: Unpack[Reactions],
     ) -> None:
         self.log = cast("MemoryLog", connection)
-        self.assigned, self.revoked, self.lost = assigned, revoked, lost
+        self.assigned, self.revoked = reactions["assigned"], reactions["revoked"]
+        self.lost = reactions["lost"]
         self.owned: set[int] = set()
         self.at: dict[int, int] = {}
         self.held: set[int] = set()

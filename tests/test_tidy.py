@@ -104,6 +104,8 @@ def too_many_parameters(file: Source) -> list[str]:
         return []  # fixtures are parameters there
     complaints = []
     for function in functions(file.tree):
+        if any(".command(" in ast.unparse(mark) for mark in function.decorator_list):
+            continue  # a command's parameters are the options of its line
         given = function.args
         named = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
         count = len([name for name in named if name not in ("self", "cls")])
@@ -254,6 +256,7 @@ def test_the_check_sees_its_example(
         (too_long_a_module, "vecferry/fold.py", "x = 1\n" * 400),
         (too_long_a_function, "vecferry/fold.py", "def f():\n" + "    x = 1\n" * 69),
         (too_many_parameters, "vecferry/fold.py", "class A:\n    def f(self, a, b, c, d, e): ..."),
+        (too_many_parameters, "vecferry/cli/x.py", "@app.command()\ndef f(a, b, c, d, e, g): ..."),
         (a_name_that_says_nothing, "vecferry/log/database.py", ""),
         (printing, "vecferry/cli/status.py", "print('x')"),
         (swallowing, "vecferry/fold.py", "try:\n    x()\nexcept Exception:\n    f()\n    raise\n"),

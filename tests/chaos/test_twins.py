@@ -10,7 +10,7 @@ from vecferry.testing import engines
 from vecferry.testing.chaos.broken import RULES
 from vecferry.testing.chaos.nursery import Nursery
 from vecferry.testing.chaos.pipeline import Pipeline, Stage
-from vecferry.testing.chaos.scenes import ANNOUNCED, RULED, Live
+from vecferry.testing.chaos.scenes import ANNOUNCED, RULED, ZOMBIE, Live
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
@@ -44,6 +44,8 @@ def test_with_every_rule_kept_each_story_ends_equal_and_careless_applications_di
 ) -> None:
     with live_migration(stage, nursery, tmp_path) as live:
         ruled = {name: scene(live) for name, scene in RULED.items()}
+        live.pipeline.settle()
+        assert not live.has_passed(ZOMBIE)
         careless = {name: broken(live) for name, (_, broken) in ANNOUNCED.items()}
         careful = {name: whole(live) for name, (whole, _) in ANNOUNCED.items()}
         live.pipeline.rest()
@@ -63,3 +65,4 @@ def test_with_one_rule_left_out_its_story_ends_unequal(
         key = RULED[rule](live)
         live.pipeline.settle()
         assert key in mismatched(live), live.pipeline.timeline
+        assert live.has_passed(ZOMBIE) == (rule == "terms are not compared")

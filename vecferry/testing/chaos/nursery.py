@@ -167,6 +167,8 @@ def _be_child(request: dict[str, Any]) -> None:
         os.setsid()
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        # told only now: whoever knows the pid may stop it, and it must not outlive the nursery
+        os.write(1, b"%d\n" % os.getpid())
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for ours, theirs in ((nothing, 0), (log, 1), (log, 2)):
@@ -220,7 +222,6 @@ def _serve() -> None:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
             _be_child(request)
         logs[pid] = request["log"]
-        print(pid, flush=True)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     for pid in list(logs):
         with contextlib.suppress(ProcessLookupError):

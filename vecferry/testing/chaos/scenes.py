@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vecferry.log.beats import reports
 from vecferry.log.partition import partition_of
 from vecferry.log.publish import Publisher
 from vecferry.model import Image, Key, key_bytes
@@ -22,6 +23,7 @@ from vecferry.testing.chaos.broken import SKIPPED
 from vecferry.testing.chaos.pipeline import INTENT_MAX_S, REQUEST_MAX_S, Pipeline
 from vecferry.testing.chaos.requests import Requests, point
 
+ZOMBIE = "a zombie's token"
 _ROLES = ("capture-0", "apply-0", "snapshot-0", "check-0")
 
 
@@ -99,6 +101,11 @@ class Live:
         self.pipeline.wait(
             f"{identifier} = {number}", lambda: (held(identifier) or {}).get("n") == number
         )
+
+    def has_passed(self, token: str) -> bool:
+        """Tell whether a token is the newest that the target has in some partition."""
+        told = reports(self.pipeline.control, "apply")
+        return any(report["token"] == token for report in told.values())
 
     # --- zombies ---
 
@@ -230,7 +237,9 @@ def _zombies_image(live: Live) -> int:
     old = live.image(key)
     live.write(key, 2)
     live.arrived(key, 2)
-    live.publish(key, Event(EventKind.IMAGE, live.bytes(key), old, term=live.term(key) - 1))
+    term = live.term(key) - 1
+    live.publish(key, Event(EventKind.BEAT, number=0, token=ZOMBIE, term=term))
+    live.publish(key, Event(EventKind.IMAGE, live.bytes(key), old, term=term))
     return key
 
 

@@ -64,6 +64,7 @@ class Ownership:
         self._delivery, self._reporter, self._deadline, self._clock = duties
         self.owned: dict[int, Partition] = {}
         self._arriving: dict[int, float] = {}
+        self._placed: set[int] = set()  # assigned, and nothing of them was read yet
         self._commit_at = float("-inf")
         self._is_abandoned = False
 
@@ -75,6 +76,12 @@ class Ownership:
 
     def _assigned(self, numbers: list[int]) -> None:
         self.intake.pause(numbers)
+        for number in numbers:
+            # Placed before the first fetch: a later seek takes the partition out of the
+            # assignment for a moment, and a rebalance in that moment gives it away at once.
+            start = plan_takeover(self.intake.committed(number), was_owned=True).checkpoint
+            self.intake.seek(number, start.offset)
+        self._placed.update(numbers)
         self._arriving.update(dict.fromkeys(numbers, float("-inf")))
 
     def take_over(self) -> None:
@@ -108,7 +115,9 @@ class Ownership:
             self._reporter.put_now(number, partition.report(log_end, 0))
         wait_s = 0 if takeover.is_clean else self._wait_s()
         partition.marked(log_end, self._clock() + wait_s, is_rough=self._log.connection.embedded)
-        self.intake.seek(number, takeover.checkpoint.offset)
+        if number not in self._placed:
+            self.intake.seek(number, takeover.checkpoint.offset)
+        self._placed.discard(number)
         self.intake.resume([number])
         return partition
 
@@ -197,6 +206,7 @@ class Ownership:
     def _leave(self, numbers: Iterable[int]) -> list[Partition]:
         for number in numbers:
             self._arriving.pop(number, None)
+            self._placed.discard(number)
         return [self.owned.pop(number) for number in numbers if number in self.owned]
 
     def _close(self, partitions: Iterable[Partition]) -> None:

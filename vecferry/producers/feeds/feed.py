@@ -78,6 +78,17 @@ class Feed:
         return self._opened().collections
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it was closed for good."""
+        return self._is_closed
+
+    @property
+    def is_open(self) -> bool:
+        """Whether :attr:`collections` answers without reaching the log."""
+        session = self._session
+        return session is not None and not session.failed
+
+    @property
     def options(self) -> Options:
         """What it was told."""
         return self._options
@@ -126,11 +137,6 @@ class Feed:
             return write
         try:
             write.found(resolve())
-        except LogUnavailable:
-            session = self._opened()
-            if not session.lets_through:
-                raise
-            return UntoldWrite(self._desk(session), collection)
         except BaseException:
             write.refused()
             raise

@@ -146,22 +146,28 @@ class ToldWrite(OpenWrite):
 
     def fresh(self) -> None:
         """See :meth:`OpenWrite.fresh`; with ``on_log_down = "rescan"`` it goes out untold instead."""
+        if self._untold is not None:
+            return
         try:
             self._session.require_log()
             at = self._announced_at
             if at is None or time.monotonic() - at > self._desk.options.intent_max_s:
                 self.announce()
         except LogUnavailable:
-            if not self._session.lets_through:
-                self.refused()
-                raise
-            self._untold = UntoldWrite(self._desk, self._collection)
+            self._fail()
 
     def unknown(self) -> None:
         """See :meth:`OpenWrite.unknown`."""
         self._over()
         if self._untold is not None:
             self._untold.unknown()
+
+    def _fail(self) -> None:
+        """End what was told; raise again what is being handled, or go on untold."""
+        self.refused()
+        if not self._session.lets_through:
+            raise
+        self._untold = UntoldWrite(self._desk, self._collection)
 
     def _announce(self) -> None:
         raise NotImplementedError

@@ -48,6 +48,7 @@ def make_server(feed: WriteFeed, limits: Limits, host: str, port: int) -> uvicor
         port=port,
         log_level="warning",
         access_log=False,
+        ws="none",
         server_header=False,
         limit_concurrency=_CONNECTIONS_MAX,
         timeout_graceful_shutdown=_CLOSE_S,

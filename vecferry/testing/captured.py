@@ -136,7 +136,7 @@ def running(work: Callable[[threading.Event], None]) -> Iterator[None]:
     def run() -> None:
         try:
             work(stop)
-        except BaseException as error:
+        except BaseException as error:  # whoever leaves the context is told
             failed.append(error)
 
     thread = threading.Thread(target=run)

@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import TopicPartition
 
 from vecferry.errors import ConfigError
 from vecferry.log.codec import SingleObjectCodec
 from vecferry.log.control import Control
+from vecferry.log.topics import create_topics
 from vecferry.producers.feeds import Feed, LogUnavailable
-from vecferry.record import ControlRecord, Hint, HintKind
+from vecferry.record import ControlRecord, HintKind
+from vecferry.testing.hinted import hints_of, prepare, prepared_log
 from vecferry.testing.kafka import KafkaServer
 from vecferry.testing.logs import Log, fresh_log, log_at
 from vecferry.testing.waiting import wait_until
@@ -24,18 +25,9 @@ from vecferry.testing.waiting import wait_until
 pytestmark = pytest.mark.kafka
 
 
-def prepare(log: Log) -> None:
-    control = Control(log.connection, log.topics, SingleObjectCodec())
-    body = {"collections": [["docs", "docs"]], "partitions": log.settings.partitions}
-    control.append("migration", log.topics.migration, body)
-    control.close()
-
-
 @pytest.fixture
 def log() -> Log:
-    log = fresh_log("kafka")
-    prepare(log)
-    return log
+    return prepared_log("docs")
 
 
 @pytest.fixture
@@ -43,24 +35,6 @@ def feed(log: Log) -> Iterator[Feed]:
     feed = Feed(log.topics.migration, log.connection.bootstrap_servers)
     yield feed
     feed.close()
-
-
-def hints(log: Log) -> list[Hint]:
-    """Everything in the hints topic, a partition after the other."""
-    consumer = log.connection.consumer(f"{log.topics.hints}.look", auto_offset_reset="earliest")
-    parts = [TopicPartition(log.topics.hints, number, 0) for number in range(3)]
-    ends = [consumer.get_watermark_offsets(part, timeout=30)[1] for part in parts]
-    consumer.assign(parts)
-    found: list[tuple[int, int, Hint]] = []
-    deadline = time.monotonic() + 60
-    while len(found) < sum(ends):
-        assert time.monotonic() < deadline
-        message = consumer.poll(1.0)
-        if message is not None and message.error() is None:
-            hint = SingleObjectCodec().decode_hint(message.value())
-            found.append((message.partition(), message.offset(), hint))
-    consumer.close()
-    return [hint for _, _, hint in sorted(found, key=lambda each: each[:2])]
 
 
 def processes(log: Log) -> dict[str, ControlRecord]:
@@ -72,7 +46,7 @@ def processes(log: Log) -> dict[str, ControlRecord]:
 
 
 def of_kind(log: Log, kind: HintKind) -> list[bytes]:
-    return sorted(key for hint in hints(log) if hint.kind is kind for key in hint.keys)
+    return sorted(key for hint in hints_of(log) if hint.kind is kind for key in hint.keys)
 
 
 def test_a_write_is_announced_and_ended_and_its_process_registered(log: Log, feed: Feed) -> None:
@@ -112,7 +86,7 @@ def test_a_filter_write_is_in_every_partition_and_a_rescan_in_control(log: Log, 
     whole.fresh()
     whole.done()
     feed.close()
-    found = hints(log)
+    found = hints_of(log)
     assert [each.kind for each in found].count(HintKind.FILTER_INTENT) == 6
     assert [each.kind for each in found].count(HintKind.FILTER_DONE) == 6
     assert {each.scope for each in found if each.kind is HintKind.FILTER_INTENT} == {"docs"}
@@ -202,10 +176,8 @@ def test_a_process_killed_in_the_middle_leaves_its_intent_open(log: Log) -> None
 def test_an_outage_refuses_or_owes_a_rescan_and_passes() -> None:
     with KafkaServer() as server:
         log = log_at(server.bootstrap_servers)
-        from vecferry.log.topics import create_topics
-
         create_topics(log.connection, log.topics, log.settings)
-        prepare(log)
+        prepare(log, "docs")
         strict = Feed(log.topics.migration, server.bootstrap_servers, intent_max_s=1.0)
         lenient = Feed(
             log.topics.migration,

@@ -32,7 +32,7 @@ from vecferry.log.reading import read_topic
 from vecferry.record import ControlRecord, EventKind
 from vecferry.testing.waiting import wait_until
 
-_END_S = 60.0
+_END_S = 120.0
 
 
 class Said(NamedTuple):

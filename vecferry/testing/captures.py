@@ -127,7 +127,9 @@ class Worker:
             1,
             cast("Any", world.control),
         )
-        self.inner: Any = cast("Any", cls)(world.settings, world.store, ["docs"], log, lambda: world.now)
+        self.inner: Any = cast("Any", cls)(
+            world.settings, world.store, ["docs"], log, lambda: world.now
+        )
         reactions = {
             "assigned": self.inner._assigned,
             "revoked": self.inner._revoked,

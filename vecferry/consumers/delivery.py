@@ -53,6 +53,8 @@ class Delivery:
         self._bury_at = float("-inf")
         self._burials_failed = 0
         self._flying = 0
+        self._turns = 0
+        self._served: dict[int, int] = {}  # partition: the turn of its last batch
 
     # --- sending ---
 
@@ -67,9 +69,15 @@ class Delivery:
         now = self._clock()
         sendable = {partition for partition in partitions if partition.may_send(now)}
         self._send_due(sendable, now)
-        for partition in sendable:
-            while self._room() > 0 and (keys := self._next_keys(partition)):
+        # the one that waited longest goes first, one batch each: none starves beside a full one
+        waiting = sorted(sendable, key=lambda partition: self._served.get(partition.number, 0))
+        while waiting and self._room() > 0:
+            partition = waiting.pop(0)
+            if keys := self._next_keys(partition):
                 self._submit(partition, partition.progress.launch(keys))
+                self._turns += 1
+                self._served[partition.number] = self._turns
+                waiting.append(partition)
 
     def is_blocked(self) -> bool:
         """Whether only an answer lets anything more be sent."""

@@ -97,7 +97,8 @@ class Connection:
     def consumer_conf(self, group: str, **more: object) -> dict[str, Any]:
         """Return the properties of a member of ``group``; ``more`` as for a producer."""
         return {
-            "fetch.wait.max.ms": 200 if self.embedded else 500,
+            # other requests to the broker wait behind an idle fetch
+            "fetch.wait.max.ms": 200 if self.embedded else 100,
             "queued.max.messages.kbytes": 32_000,
             # a batch may wait for a slow database and its retries; sessions tell the dead
             "max.poll.interval.ms": 900_000,

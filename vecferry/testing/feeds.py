@@ -9,7 +9,7 @@ from vecferry.log.codec import SingleObjectCodec
 from vecferry.log.names import Topics
 from vecferry.producers.feeds.feed import Feed
 from vecferry.producers.feeds.session import Links
-from vecferry.record import Hint
+from vecferry.record import Hint, HintKind
 from vecferry.testing.log import MemoryControl, MemoryLog, MemoryPublisher
 
 MIGRATION = "m"
@@ -139,3 +139,28 @@ class MemoryFeed(Feed):
     def _register(self, tell: Callable[[], Mapping[str, object]]) -> StillMember:
         self.member = StillMember(tell)
         return self.member
+
+
+def single(**options: Any) -> MemoryFeed:
+    """Return a feed whose log has one partition, so that its hints are in order."""
+    return MemoryFeed(partitions=1, **options)
+
+
+def kinds(feed: MemoryFeed, partition: int | None = None) -> list[HintKind]:
+    """Return the kinds of what a feed wrote."""
+    return [hint.kind for hint in feed.hints(partition)]
+
+
+def keys(feed: MemoryFeed, kind: HintKind) -> set[bytes]:
+    """Return the keys of the hints of a kind."""
+    return {key for hint in feed.hints() if hint.kind is kind for key in hint.keys}
+
+
+def rescans(feed: MemoryFeed) -> list[str]:
+    """Return the scopes that a feed asked to be read again."""
+    return [str(record.body["scope"]) for record in feed.control.history("rescan")]
+
+
+def age(write: Any) -> None:
+    """Make a write's announcement too old to be sent."""
+    write._announced_at -= 10.0

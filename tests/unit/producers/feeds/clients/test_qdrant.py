@@ -7,68 +7,23 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-import grpc as rpc
 import httpx
-import numpy as np
 import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient, grpc, models
-from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from vecferry.errors import ConfigError
-from vecferry.model import parse_key
 from vecferry.producers.feeds import LogUnavailable
 from vecferry.producers.feeds.clients import captured_by, qdrant_ids
-from vecferry.producers.feeds.clients.qdrant import is_open, refuses
 from vecferry.producers.feeds.clients.touches import Keys, Matching
 from vecferry.record import HintKind
+from vecferry.testing.captives import ONE, VECTORS, QdrantScene, filter_of, point
 from vecferry.testing.feeds import MemoryFeed
-
-ONE = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
-VECTORS = {"": models.VectorParams(size=2, distance=models.Distance.DOT)}
-
-
-def point(number: Any, **payload: Any) -> models.PointStruct:
-    return models.PointStruct(id=number, vector=[1.0, 2.0], payload=payload or {"n": 1})
-
-
-def filter_of(value: int) -> models.Filter:
-    match = models.FieldCondition(key="n", match=models.MatchValue(value=value))
-    return models.Filter(must=[match])
-
-
-class Scene:
-    """A captured client over collections ``docs``, which moves, and ``others``."""
-
-    def __init__(self) -> None:
-        self.feed = MemoryFeed(partitions=1)
-        self.original = QdrantClient(":memory:")
-        self.client: Any = captured_by(self.feed, self.original)
-        for name in ("docs", "others"):
-            self.original.create_collection(name, vectors_config=VECTORS[""])
-        self.original.upsert("docs", [point(1, n=1), point(2, n=2), point(ONE, n=1)])
-
-    def kinds(self) -> list[str]:
-        return [hint.kind.value for hint in self.feed.hints()]
-
-    def ids(self, kind: HintKind = HintKind.DONE) -> set[Any]:
-        return {
-            parse_key(key).id
-            for hint in self.feed.hints()
-            if hint.kind is kind
-            for key in hint.keys
-        }
-
-    def verbs(self) -> set[str]:
-        return {hint.verb for hint in self.feed.hints()}
-
-    def rescans(self) -> list[object]:
-        return [record.body["scope"] for record in self.feed.control.history("rescan")]
 
 
 @pytest.fixture
-def scene() -> Scene:
-    return Scene()
+def scene() -> QdrantScene:
+    return QdrantScene()
 
 
 @pytest.mark.parametrize(
@@ -78,7 +33,7 @@ def scene() -> Scene:
         models.Batch(ids=[1, ONE], vectors=[[1.0, 2.0], [1.0, 2.0]], payloads=[{}, {}]),
     ],
 )
-def test_an_upsert_names_its_ids(scene: Scene, points: Any) -> None:
+def test_an_upsert_names_its_ids(scene: QdrantScene, points: Any) -> None:
     result = scene.client.upsert("docs", points)
     assert result.status == models.UpdateStatus.COMPLETED
     assert scene.kinds() == ["INTENT", "DONE"]
@@ -119,7 +74,7 @@ SELECTING: dict[str, Callable[[Any, Any], Any]] = {
 
 @pytest.mark.parametrize("which", SELECTORS, ids=lambda one: type(one).__name__)
 @pytest.mark.parametrize("method", SELECTING)
-def test_what_selects_by_ids_names_them(scene: Scene, method: str, which: Any) -> None:
+def test_what_selects_by_ids_names_them(scene: QdrantScene, method: str, which: Any) -> None:
     SELECTING[method](scene.client, which)
     assert scene.kinds() == ["INTENT", "DONE"]
     assert scene.ids() == {1, UUID(ONE)}
@@ -137,26 +92,26 @@ def test_a_selector_of_protobuf_is_the_same_selector() -> None:
 @pytest.mark.parametrize("which", FILTERS, ids=lambda one: type(one).__name__)
 @pytest.mark.parametrize("method", SELECTING)
 def test_what_selects_by_a_filter_finds_its_ids_first(
-    scene: Scene, method: str, which: Any
+    scene: QdrantScene, method: str, which: Any
 ) -> None:
     SELECTING[method](scene.client, which)
     assert scene.kinds() == ["FILTER_INTENT", "FILTER_KEYS", "FILTER_DONE"]
     assert scene.ids(HintKind.FILTER_KEYS) == {1, UUID(ONE)}
 
 
-def test_a_filter_that_finds_many_is_paged(scene: Scene) -> None:
+def test_a_filter_that_finds_many_is_paged(scene: QdrantScene) -> None:
     scene.original.upsert("docs", [point(number, n=7) for number in range(10, 2_510)])
     scene.client.delete("docs", filter_of(7))
     assert scene.ids(HintKind.FILTER_KEYS) == set(range(10, 2_510))
     assert scene.original.count("docs").count == 3
 
 
-def test_vectors_are_updated_by_id(scene: Scene) -> None:
+def test_vectors_are_updated_by_id(scene: QdrantScene) -> None:
     scene.client.update_vectors("docs", [models.PointVectors(id=2, vector=[0.0, 1.0])])
     assert scene.ids() == {2}
 
 
-def test_a_batch_announces_each_of_its_operations(scene: Scene) -> None:
+def test_a_batch_announces_each_of_its_operations(scene: QdrantScene) -> None:
     ids = models.PointIdsList
     operations = [
         models.UpsertOperation(upsert=models.PointsList(points=[point(10)])),
@@ -199,80 +154,6 @@ def test_an_operation_of_a_new_kind_is_read_again_whole() -> None:
     assert type(qdrant_ids.of_selector("docs", object())).__name__ == "Whole"
 
 
-def test_uploads_are_announced_batch_by_batch(scene: Scene) -> None:
-    given = (point(number) for number in range(100, 250))
-    assert scene.client.upload_points("docs", given, batch_size=64) is None
-    assert scene.kinds() == ["INTENT", "DONE"] * 3
-    assert scene.ids() == set(range(100, 250))
-    assert scene.original.count("docs").count == 153
-
-
-@pytest.mark.parametrize("named", [False, True])
-def test_a_collection_is_uploaded_from_arrays(scene: Scene, named: bool) -> None:
-    vectors: Any = np.arange(20, dtype=np.float32).reshape(10, 2)
-    scene.client.upload_collection(
-        "docs",
-        {"": vectors} if named else vectors,
-        payload=[{"n": number} for number in range(10)],
-        ids=list(range(50, 60)),
-        batch_size=4,
-    )
-    assert scene.ids() == set(range(50, 60))
-    (found,) = scene.original.retrieve("docs", [53], with_vectors=True)
-    assert found.payload == {"n": 3}
-    assert found.vector == [6.0, 7.0] or found.vector == {"": [6.0, 7.0]}
-
-
-def test_an_upload_without_ids_makes_them_first(scene: Scene) -> None:
-    scene.client.upload_collection("docs", [[1.0, 1.0], [2.0, 2.0]])
-    made = scene.ids()
-    assert len(made) == 2
-    assert all(isinstance(each, UUID) for each in made)
-    assert len(scene.original.retrieve("docs", [str(each) for each in made])) == 2
-
-
-def test_an_upload_of_unequal_columns_is_refused(scene: Scene) -> None:
-    with pytest.raises(ValueError, match="ids has 1"):
-        scene.client.upload_collection("docs", [[1.0, 1.0], [2.0, 2.0]], ids=[1])
-    with pytest.raises(ValueError, match="same number"):
-        scene.client.upload_collection("docs", {"a": np.zeros((2, 2)), "b": np.zeros((1, 2))})
-    assert scene.feed.hints() == []
-
-
-def test_each_try_of_an_upload_is_a_write_of_its_own(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failures = [
-        ResponseHandlingException(httpx.ReadTimeout("slow")),
-        ResourceExhaustedResponse("busy", 0),
-    ]
-    upsert = QdrantClient.upsert
-
-    def flaky(self: Any, *given: Any, **more: Any) -> Any:
-        if failures:
-            raise failures.pop(0)
-        return upsert(self, *given, **more)
-
-    monkeypatch.setattr(QdrantClient, "upsert", flaky)
-    scene.client.upload_points("docs", [point(5)])
-    # the first may still land, so its INTENT stays open
-    assert scene.kinds() == ["INTENT", "INTENT", "DONE", "INTENT", "DONE"]
-    requests = [hint.request for hint in scene.feed.hints()]
-    assert len(set(requests)) == 3
-
-
-def test_an_upload_gives_up_as_the_client_does(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def down(self: Any, *given: Any, **more: Any) -> Any:
-        raise ResponseHandlingException(httpx.ReadTimeout("slow"))
-
-    monkeypatch.setattr(QdrantClient, "upsert", down)
-    with pytest.raises(ResponseHandlingException):
-        scene.client.upload_points("docs", [point(5)], max_retries=2)
-    assert scene.kinds() == ["INTENT"] * 3
-
-
 @pytest.mark.filterwarnings("ignore:.recreate_collection. method is deprecated")
 @pytest.mark.parametrize(
     "call",
@@ -281,19 +162,19 @@ def test_an_upload_gives_up_as_the_client_does(
         lambda client: client.recreate_collection("docs", vectors_config=VECTORS[""]),
     ],
 )
-def test_what_changes_a_whole_collection_becomes_a_rescan(scene: Scene, call: Any) -> None:
+def test_what_changes_a_whole_collection_becomes_a_rescan(scene: QdrantScene, call: Any) -> None:
     call(scene.client)
     assert scene.rescans() == ["docs"]
     assert scene.kinds() == ["FILTER_INTENT", "FILTER_DONE"]
 
 
-def test_a_snapshot_is_recovered_only_where_its_end_is_known(scene: Scene) -> None:
+def test_a_snapshot_is_recovered_only_where_its_end_is_known(scene: QdrantScene) -> None:
     with pytest.raises(ConfigError, match="wait=True"):
         scene.client.recover_snapshot("docs", "file:///nowhere", wait=False)
     assert scene.feed.hints() == []
 
 
-def test_an_alias_is_followed_at_each_request(scene: Scene) -> None:
+def test_an_alias_is_followed_at_each_request(scene: QdrantScene) -> None:
     def point_at(name: str) -> None:
         change = models.CreateAliasOperation(
             create_alias=models.CreateAlias(collection_name=name, alias_name="live")
@@ -310,7 +191,7 @@ def test_an_alias_is_followed_at_each_request(scene: Scene) -> None:
     assert scene.ids(HintKind.FILTER_KEYS) == {2}
 
 
-def test_other_collections_are_written_as_ever(scene: Scene) -> None:
+def test_other_collections_are_written_as_ever(scene: QdrantScene) -> None:
     scene.client.upsert("others", [point(1)])
     scene.client.upload_points("others", [point(2)])
     scene.client.delete_collection("others")
@@ -319,7 +200,7 @@ def test_other_collections_are_written_as_ever(scene: Scene) -> None:
 
 
 def test_an_upsert_waits_until_it_can_be_read_back(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: QdrantScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(
@@ -334,7 +215,7 @@ def _done() -> models.UpdateResult:
     return models.UpdateResult(operation_id=1, status=models.UpdateStatus.COMPLETED)
 
 
-def test_a_write_that_the_log_did_not_take_is_not_sent(scene: Scene) -> None:
+def test_a_write_that_the_log_did_not_take_is_not_sent(scene: QdrantScene) -> None:
     scene.feed.collections  # noqa: B018 - opens it
     scene.feed.member.renewed_at = -1e9  # type: ignore[union-attr]
     with pytest.raises(LogUnavailable):
@@ -343,7 +224,7 @@ def test_a_write_that_the_log_did_not_take_is_not_sent(scene: Scene) -> None:
 
 
 def test_the_clients_own_exception_passes_through(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: QdrantScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised = UnexpectedResponse(400, "Bad Request", b"wrong size", httpx.Headers())
 
@@ -358,7 +239,7 @@ def test_the_clients_own_exception_passes_through(
 
 
 def test_a_filter_that_cannot_be_resolved_sends_nothing(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: QdrantScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(self: Any, **more: Any) -> Any:
         raise ResponseHandlingException(httpx.ReadTimeout("slow"))
@@ -368,60 +249,6 @@ def test_a_filter_that_cannot_be_resolved_sends_nothing(
         scene.client.delete("docs", filter_of(1))
     assert scene.kinds() == ["FILTER_INTENT", "FILTER_DONE"]
     assert scene.original.count("docs").count == 3
-
-
-class _Rpc(rpc.RpcError):
-    def __init__(self, code: rpc.StatusCode) -> None:
-        self._code = code
-
-    def code(self) -> rpc.StatusCode:
-        return self._code
-
-    def details(self) -> str:
-        return ""
-
-    def trailing_metadata(self) -> None:
-        return None
-
-
-def _status(code: int) -> UnexpectedResponse:
-    return UnexpectedResponse(code, "", b"", httpx.Headers())
-
-
-@pytest.mark.parametrize(
-    ("error", "is_definite"),
-    [
-        (_status(400), True),
-        (_status(404), True),
-        (_status(422), True),
-        (_status(403), True),
-        (_status(500), False),
-        (_status(503), False),
-        (_status(408), False),
-        (ResourceExhaustedResponse("busy", 1), True),
-        (ResponseHandlingException(httpx.ConnectError("refused")), True),
-        (ResponseHandlingException(httpx.ReadTimeout("slow")), False),
-        (ResponseHandlingException(httpx.RemoteProtocolError("broken")), False),
-        (_Rpc(rpc.StatusCode.INVALID_ARGUMENT), True),
-        (_Rpc(rpc.StatusCode.DEADLINE_EXCEEDED), False),
-        (_Rpc(rpc.StatusCode.UNAVAILABLE), False),
-        (ValueError("an argument"), True),
-        (TypeError("an argument"), True),
-        (AssertionError("no result"), False),
-        (KeyboardInterrupt(), False),
-        (asyncio.CancelledError(), False),
-    ],
-)
-def test_an_outcome_is_definite_or_unknown(error: BaseException, is_definite: bool) -> None:
-    assert refuses(error) is is_definite
-
-
-def test_a_result_that_was_only_acknowledged_is_open() -> None:
-    acknowledged = models.UpdateResult(operation_id=1, status=models.UpdateStatus.ACKNOWLEDGED)
-    assert is_open(acknowledged)
-    assert is_open([_done(), acknowledged])
-    assert not is_open(_done())
-    assert not is_open(True)
 
 
 def test_the_async_client_is_captured_too() -> None:

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from vecferry.cli.feeding import run_feed
 from vecferry.cli.migration import Migration
@@ -23,6 +24,7 @@ from vecferry.producers.capture import CaptureWorker
 from vecferry.producers.chunks import ChunkBoard
 from vecferry.producers.event_log import EventLog
 from vecferry.producers.extras import extra_keys, hint_extras
+from vecferry.producers.feeds.lapsed import ask_for_lapsed
 from vecferry.producers.passes import Rescan
 from vecferry.producers.readback import newest_claims
 from vecferry.producers.rescan import RescanWorker
@@ -158,7 +160,9 @@ def _capture(shift: Shift) -> None:
 def _check(shift: Shift) -> None:
     with shift.publisher() as publisher:
         partitions = shift.migration.settings.log.partitions
-        Checker(shift.control, shift.hint_writer(publisher), partitions).run(shift.stop)
+        hints = shift.hint_writer(publisher)
+        ask = partial(ask_for_lapsed, shift.control, shift.member.alive, shift.names)
+        Checker(shift.control, hints, partitions, ask).run(shift.stop)
 
 
 def _apply(shift: Shift) -> None:

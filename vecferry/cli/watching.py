@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -22,6 +23,8 @@ class Checker:
         control: Where progress is read and the lag is written.
         hints: Where BEATs go.
         partitions: How many there are.
+        ask_for_lapsed: Called after each BEAT: a feeding process that fell silent
+            while it may have written untold leaves a rescan.
         beats: When each one was written; numbers begin at the clock's
             milliseconds, so that those of a later checker are higher.
     """
@@ -29,6 +32,7 @@ class Checker:
     control: Control
     hints: HintWriter
     partitions: int
+    ask_for_lapsed: Callable[[], object]
     beats: BeatLog = field(default_factory=lambda: BeatLog(time.time_ns() // 1_000_000))
 
     def run(self, stop: Event) -> None:
@@ -36,6 +40,7 @@ class Checker:
         while not stop.wait(_BEAT_S):
             try:
                 self._beat()
+                self.ask_for_lapsed()
             except TransientError as error:
                 _log.warning("the log does not answer, BEATs wait: %s", error)
 

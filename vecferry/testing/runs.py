@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from vecferry.cli.main import main
@@ -262,11 +262,14 @@ class Run:
         migration = self.migration
         group, events = migration.topics.group("apply"), migration.topics.events
         parts = [TopicPartition(events, at) for at in range(migration.settings.log.partitions)]
-        asked = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group, parts)], request_timeout=10.0
-        )
+        # the admin client's request crashes on a coordinator that is still loading
+        looking = migration.connection.consumer(group)
+        try:
+            asked = looking.committed(parts, timeout=10.0)
+        finally:
+            looking.close()
         found = {}
-        for part in asked[group].result().topic_partitions:
+        for part in asked:
             known = decode_metadata(part.metadata)
             found[part.partition] = Commit(part.offset, known is not None and known[1])
         return found

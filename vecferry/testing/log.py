@@ -92,7 +92,15 @@ class MemoryControl:
         self._records: list[ControlRecord] = []
         self._changed = threading.Condition()
 
-    def append(self, kind: str, name: str, body: Mapping[str, object], *, term: int = 0) -> int:
+    def append(
+        self,
+        kind: str,
+        name: str,
+        body: Mapping[str, object],
+        *,
+        term: int = 0,
+        timeout_s: float = 60.0,
+    ) -> int:
         """Append a record and return its offset."""
         with self._changed:
             offset = len(self._records)

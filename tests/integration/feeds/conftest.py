@@ -61,4 +61,4 @@ def captured(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Capture
     }
     made = Captured(log, parse_settings(cast("Any", document), {}))
     yield made
-    made.control.close()
+    made.close()

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from vecferry import __version__
+from vecferry.cli.main import Role
 from vecferry.errors import ConfigError
 from vecferry.settings import Settings, parse_settings
 from vecferry.testing.command_lines import program, wrong_words
@@ -150,7 +151,8 @@ def test_a_variable_that_is_no_setting_is_seen(compose: dict[str, Any]) -> None:
 
 def test_one_image_serves_every_role_and_reads_the_same_file(compose: dict[str, Any]) -> None:
     services = own_services(compose)
-    assert {"init", "snapshot", "apply", "plan", "status", "check"} == services.keys()
+    roles = {"init", "capture", "snapshot", "apply", "lag"}
+    assert roles | {"plan", "status", "check"} == services.keys()
     assert {service["image"] for service in services.values()} == {f"{IMAGE}{__version__}"}
     for name, service in services.items():
         assert service["configs"] == [{"source": "vecferry", "target": CONFIG}], name
@@ -158,13 +160,22 @@ def test_one_image_serves_every_role_and_reads_the_same_file(compose: dict[str, 
 
 
 def test_the_roles_can_be_scaled(compose: dict[str, Any]) -> None:
-    for name in ("snapshot", "apply"):
+    for name in ("capture", "snapshot", "apply"):
         assert not {"container_name", "ports", "hostname"} & compose["services"][name].keys()
 
 
 def test_every_command_is_one_of_the_programs(compose: dict[str, Any], root: Any) -> None:
     for name, service in own_services(compose).items():
         assert not wrong_words(root, service["command"]), name
+
+
+def test_every_role_that_up_starts_has_a_service(compose: dict[str, Any]) -> None:
+    started = {
+        service["command"][2]
+        for service in own_services(compose).values()
+        if service["command"][:2] == ["up", "--role"]
+    }
+    assert started == {role.value for role in Role} - {"feed"}  # which only some migrations have
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,9 @@ def user_loop(milvus_url: str, qdrant_url: str, grpc_port: int, points: int) -> 
     seen = 0
     while rows := pages.next():
         made = [
-            models.PointStruct(id=row["id"], vector=[float(x) for x in row["embedding"]])
+            models.PointStruct(
+                id=row["id"], vector={"embedding": [float(x) for x in row["embedding"]]}
+            )
             for row in rows
         ]
         target.upsert(COLLECTION, made, wait=True)

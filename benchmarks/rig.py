@@ -1,13 +1,14 @@
 """What the benchmarks share: a migration's log, and its two workers as processes."""
 
 import multiprocessing
-import resource
+import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -105,7 +106,10 @@ def _worker(target: Any, *arguments: Any) -> Iterator[Pipe]:
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # not getrusage: its peak begins with what the parent held when it forked
+    status = Path("/proc/self/status").read_text()
+    (peak_kb,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(peak_kb) / 1024
 
 
 def _snapshot(pipe: Pipe, settings: Settings) -> None:

@@ -1,10 +1,12 @@
 """The ``feed`` role: finding changes in the source itself, as ``[feed]`` says."""
 
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vecferry.cli.migration import run_folder
+from vecferry.log.pauses import is_paused
 from vecferry.producers.feeds.rounds import FeedLog, Rounds
 from vecferry.producers.feeds.teller import CaptureProgress
 from vecferry.settings import Settings
@@ -34,16 +36,13 @@ def run_feed(shift: "Shift") -> None:
     settings = migration.settings
     record = control.latest("migration")[settings.name]
 
-    def is_paused() -> bool:
-        paused = control.latest("pause").get("all")
-        return paused is not None and bool(paused.body.get("paused"))
-
     with (
         shift.store("source") as store,
         shift.publisher() as publisher,
         contextlib.closing(CaptureProgress(migration.connection, migration.topics)) as progress,
     ):
         origin = f"{record.at_ms}/{record.offset}"
-        log = FeedLog(shift.hint_writer(publisher), progress.is_past, is_paused, origin)
+        paused = partial(is_paused, control)
+        log = FeedLog(shift.hint_writer(publisher), progress.is_past, paused, origin)
         rounds = Rounds(settings.feed, store, log, state_folder(settings), shift.stop)
         rounds.run(shift.names)

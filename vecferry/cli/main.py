@@ -16,6 +16,7 @@ from vecferry.cli import checking, letters, planning, preparing, status
 from vecferry.cli.migration import Migration
 from vecferry.cli.output import err, log_to_stderr, out, print_json
 from vecferry.errors import ConfigError, CutoverError, TransientError, VecferryError
+from vecferry.log import pauses
 from vecferry.producers import passes
 
 app = typer.Typer(
@@ -186,7 +187,7 @@ def _set_paused(config: Path, *, paused: bool) -> None:
             raise ConfigError(
                 f"{migration.settings.name!r} was never prepared: `vecferry init` does that"
             )
-        control.append("pause", "all", {"paused": paused})
+        pauses.pause(control, paused=paused)
     out.print(f"{escape(migration.settings.name)} {'is paused' if paused else 'goes on'}")
 
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from vecferry.log.beats import reports
 from vecferry.log.control import Control
+from vecferry.log.pauses import is_paused
 from vecferry.producers.chunks import Chunk, certificates, persisted_chunks
 from vecferry.producers.passes import open_rescans
 
@@ -67,7 +68,6 @@ def reached(control: Control, collections: Sequence[str], partitions: int) -> Re
     chunks, done = persisted_chunks(control, collections), certificates(control)
     certified = [done[chunk.id] for chunk in chunks if chunk.id in done]
     applied = reports(control, "apply")
-    paused = control.latest("pause").get("all")
     is_read = len(certified) == len(chunks) and _all_cut(chunks, collections)
     has_applied = is_read and all(
         applied.get(partition, {}).get("committed", 0)
@@ -91,7 +91,7 @@ def reached(control: Control, collections: Sequence[str], partitions: int) -> Re
             at: max(0, body["end"] - body["committed"]) for at, body in sorted(applied.items())
         },
         workers=_workers(control),
-        is_paused=paused is not None and bool(paused.body["paused"]),
+        is_paused=is_paused(control),
         live=_live(control, collections),
     )
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from vecferry.log.control import Control
+from vecferry.log.pauses import is_paused
 
 _LOOK_S = 0.2
 
@@ -25,16 +26,8 @@ class Orders:
         now = self._clock()
         if now - self._looked_at >= _LOOK_S:
             self._looked_at = now
-            self._holds = self._is_paused() or self._is_over()
+            self._holds = is_paused(self._control, "apply") or self._is_over()
         return self._holds
-
-    def _is_paused(self) -> bool:
-        paused = self._control.latest("pause")
-        return any(
-            bool(record.body.get("paused"))
-            for name, record in paused.items()
-            if name in ("all", "apply")
-        )
 
     def _is_over(self) -> bool:
         return any(

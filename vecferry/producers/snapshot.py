@@ -14,7 +14,9 @@ from threading import Event as Flag
 from vecferry.digest import MODULUS, digest_image, sum_bytes
 from vecferry.errors import HaltError, RecordError, TransientError
 from vecferry.fold import has_lapsed
+from vecferry.log.beats import reports
 from vecferry.log.partition import partition_of
+from vecferry.log.pauses import is_paused
 from vecferry.model import Key, Point, key_bytes
 from vecferry.ports import Bounds, Ref, Store
 from vecferry.producers.chunks import Certificate, Chunk, ChunkBoard
@@ -79,7 +81,7 @@ class SnapshotWorker:
 
     def read_one(self, chunks: Sequence[Chunk]) -> bool:
         """Take one chunk that nobody reads and read it; return whether there was one."""
-        if self._is_paused():
+        if is_paused(self._log.control):
             return False
         chunk = self._board.take(chunks)
         if chunk is not None:
@@ -197,16 +199,8 @@ class SnapshotWorker:
         _log.warning("reading %s failed, tried again after %.1f s: %s", what, pause_s, error)
 
     def _lag_records(self) -> int | None:
-        behind = [
-            int(str(record.body["end"])) - int(str(record.body["committed"]))
-            for name, record in self._log.control.latest("progress").items()
-            if name.startswith("apply/")
-        ]
-        return max(behind, default=None)
-
-    def _is_paused(self) -> bool:
-        record = self._log.control.latest("pause").get("all")
-        return record is not None and bool(record.body.get("paused"))
+        applied = reports(self._log.control, "apply").values()
+        return max((report["end"] - report["committed"] for report in applied), default=None)
 
 
 def _last_key(page: list[Point], last: Key | None) -> Key | None:

@@ -42,14 +42,16 @@ test-fast: ## The tests that need no engine.
 		tests/test_tidy.py tests/unit $(wildcard tests/property) < /dev/null
 
 N ?= 30
+AT_ONCE ?= 2
 ifeq ($(SEED),)
 SEED := $(shell date +%s)
 endif
 chaos: ## Kill things at random and compare: N rounds from SEED on, which is printed.
 	@$(PYTHON) tools/jars.py
 	@echo "seeds $(SEED) to $$(($(SEED) + $(N) - 1)): SEED=$(SEED) N=$(N) makes them again"
-	@$(dev); export VECFERRY_CHAOS_SEED=$(SEED) VECFERRY_CHAOS_N=$(N); \
-		$(pytest) -n 2 -v tests/chaos/test_convergence.py < /dev/null
+	@$(dev); export VECFERRY_CHAOS_SEED=$(SEED) VECFERRY_CHAOS_N=$(N) \
+		VECFERRY_CHAOS_AT_ONCE=$(AT_ONCE); \
+		$(pytest) -n $(AT_ONCE) -v tests/chaos/test_convergence.py < /dev/null
 
 lint: ## ruff, mypy, import-linter.
 	@$(dev); bin="$$(dirname "$$python")"; \

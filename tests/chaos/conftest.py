@@ -1,6 +1,7 @@
-"""At most two rounds run at once, on servers that each test process makes once."""
+"""A few rounds run at once, on servers that each test process makes once."""
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ from vecferry.testing.chaos.nursery import Nursery
 from vecferry.testing.chaos.pipeline import Stage
 from vecferry.testing.kafka import KafkaServer
 
-AT_ONCE = 2
+AT_ONCE = int(os.environ.get("VECFERRY_CHAOS_AT_ONCE", "2"))
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,8 @@ class KafkaServer:
         properties = self._folder / "server.properties"
         properties.write_text("".join(f"{k}={v}\n" for k, v in self._properties().items()))
         properties.chmod(0o600)
-        cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        # zeros first: an id that began with a hyphen would be read as an option
+        cluster = base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15)).decode().rstrip("=")
         subprocess.run(
             [
                 *_java(lib, "-Xmx128m", "-XX:TieredStopAtLevel=1"),

@@ -8,9 +8,14 @@ both when it reads, and never shows another ``_vf_`` field.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from vecferry.model import Collection, Dtype, Image, Key, Metric, Point, Vector
+
+
+Rating = Literal["exact", "widened", "carried", "lossy", "dropped"]
+"""What becomes of a field: another type that holds every value is *widened*, what is kept in a
+reserved ``_vf_`` field and restored on the way back is *carried*."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,10 @@ class Capabilities:
         embedded: Whether it serves this machine alone, for trying things.
         freshness_s: How long a write may stay invisible to the strongest read.
         unnamed_vector: What a collection's only vector is called when nobody named it.
+        dim_max: Components of a dense vector at most; 0 where it has no limit.
+        collection_name: The pattern that a collection's whole name matches, as a
+            regular expression; empty where any will do.
+        vector_name: The same for a vector's name.
     """
 
     id_types: frozenset[str]
@@ -49,6 +58,9 @@ class Capabilities:
     embedded: bool = False
     unnamed_vector: str = ""
     freshness_s: float = 0.0
+    dim_max: int = 0
+    collection_name: str = ""
+    vector_name: str = ""
 
 
 class Ref(NamedTuple):
@@ -195,6 +207,32 @@ class SelectiveScanPart(Protocol):
         """Yield pages of the keys of one part, without reading vectors.
 
         Guarantees: as ``scan``.
+        """
+
+
+class Fit(NamedTuple):
+    """A field of an image that a database would not hold as it is.
+
+    Attributes:
+        field: ``vectors.NAME``, or ``payload.NAME`` with dots into objects.
+        rating: Never exact.
+        reason: Why, in a few words that name no value.
+    """
+
+    field: str
+    rating: Rating
+    reason: str
+
+
+@runtime_checkable
+class FitPart(Protocol):
+    """Telling beforehand what a write would do to an image. Optional: without it all fits."""
+
+    def fit(self, collection: Collection, key: Key, image: Image) -> list[Fit]:
+        """Return what ``collection`` here would not hold of the image as it is.
+
+        Guarantees: no request is sent; what is not listed comes back bit by bit
+        when the point is written and read.
         """
 
 

@@ -17,24 +17,10 @@ from numpy.typing import NDArray
 
 from vecferry.errors import HaltError, RecordError
 from vecferry.model import BITS, Dense, Dtype, Multi, Sparse, Vector, VectorKind, VectorSpec
+from vecferry.stores.widening import to_float32
 
 _NUMPY: Mapping[Dtype, str] = {"float16": "<f2", "int8": "i1", "uint8": "u1"}
 _KINDS: Mapping[type, VectorKind] = {Dense: "dense", Sparse: "sparse", Multi: "multi"}
-
-
-def to_float32(dtype: Dtype, data: bytes) -> bytes:
-    """Return the components as float32, exactly.
-
-    Raises:
-        RecordError: ``binary`` has no exact float32 form of the same dimension.
-    """
-    if dtype == "float32":
-        return data
-    if dtype == "bfloat16":
-        return (np.frombuffer(data, "<u2").astype("<u4") << 16).tobytes()
-    if dtype == "binary":
-        raise RecordError("Qdrant holds no binary vectors")
-    return np.frombuffer(data, _NUMPY[dtype]).astype("<f4").tobytes()
 
 
 def from_float32(dtype: Dtype, data: bytes) -> bytes:

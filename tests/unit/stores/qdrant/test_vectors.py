@@ -10,8 +10,8 @@ from vecferry.stores.qdrant.vectors import (
     fill_vector,
     from_float32,
     read_vector,
-    to_float32,
 )
+from vecferry.stores.widening import to_float32
 
 RNG = np.random.default_rng(7)
 

@@ -4,11 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vecferry.producers.feeds import Feed as Feed
+    from vecferry.producers.feeds import register as register
     from vecferry.producers.feeds.clients import captured as captured
 
 __version__ = "0.1.0"
 
-_LAZY = {"Feed": "vecferry.producers.feeds", "captured": "vecferry.producers.feeds.clients"}
+_LAZY = {
+    "Feed": "vecferry.producers.feeds",
+    "captured": "vecferry.producers.feeds.clients",
+    "register": "vecferry.producers.feeds",
+}
 
 
 def __getattr__(name: str) -> Any:

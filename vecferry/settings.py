@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -216,6 +216,8 @@ class CaptureSettings(_Frozen):
     """More points than this absent without a delete within the window stop the worker; 0 never does."""
     vanished_window_s: float = Field(default=60.0, gt=0)
     """The window in which absent points are counted."""
+    expected_writers: Mapping[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """Who writes to the source: the ``name`` of each application's feeds, and its processes at least."""
 
 
 class FeedSettings(_Frozen):

@@ -16,7 +16,7 @@ from vecferry.cli import checking, letters, planning, preparing, status
 from vecferry.cli.migration import Migration
 from vecferry.cli.output import err, log_to_stderr, out, print_json
 from vecferry.errors import ConfigError, CutoverError, TransientError, VecferryError
-from vecferry.log import pauses
+from vecferry.log import pauses, writers
 from vecferry.producers import passes
 
 app = typer.Typer(
@@ -36,6 +36,9 @@ TRY_AGAIN = 4
 
 File = Annotated[Path, typer.Option("-c", "--config", help="The migration's file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+WriterName = Annotated[
+    str, typer.Option(help="The application behind it, as capture.expected_writers names it.")
+]
 _FILE = Path("vecferry.toml")
 
 
@@ -208,6 +211,29 @@ def rescan(
 
 
 @app.command()
+def vouch(
+    reason: Annotated[str, typer.Option(help="Why, for the record; an empty one takes it back.")],
+    writer: Annotated[
+        str | None, typer.Argument(help="One of capture.expected_writers; without it, all.")
+    ] = None,
+    config: File = _FILE,
+) -> None:
+    """Give your word that no writer goes past the capture, where the registrations do not show it."""
+    migration = Migration(config)
+    expected = migration.settings.capture.expected_writers
+    if writer is not None and writer not in expected:
+        raise ConfigError(
+            f"{writer!r} is not among capture.expected_writers: {', '.join(expected) or 'there are none'}"
+        )
+    with migration.control() as control:
+        writers.vouch(control, writer, reason)
+    what = "every writer" if writer is None else writer
+    out.print(
+        f"{escape(what)}: {'your word is on record' if reason else 'your word is taken back'}"
+    )
+
+
+@app.command()
 def check(config: File = _FILE, json: Json = False) -> None:
     """Compare both sides, point by point; exit with 3 when they differ."""
     reports = checking.check_all(Migration(config), quiet=json)
@@ -265,6 +291,7 @@ def proxy(
     on_log_down: Annotated[
         str, typer.Option(help="refuse, or rescan: writes go through and are read again later.")
     ] = "refuse",
+    name: WriterName = "proxy",
 ) -> None:
     """Stand in front of the source's Qdrant: clients stay as they are, writes are captured."""
     from vecferry.cli.proxying import proxy_options, run_proxy
@@ -273,7 +300,7 @@ def proxy(
     options = proxy_options(
         migration, host=host, ports=(port, grpc_port), tls=(cert_file, key_file)
     )
-    run_proxy(migration, options, on_log_down)
+    run_proxy(migration, options, on_log_down, name)
 
 
 @app.command()
@@ -284,11 +311,12 @@ def sidecar(
     token_file: Annotated[
         Path | None, typer.Option(help="Holds the bearer token that requests must carry.")
     ] = None,
+    name: WriterName = "sidecar",
 ) -> None:
     """Serve the feed over HTTP, for applications in any language."""
     from vecferry.cli.sidecar import serve_sidecar
 
-    serve_sidecar(Migration(config), host=host, port=port, token_file=token_file)
+    serve_sidecar(Migration(config), host=host, port=port, token_file=token_file, name=name)
 
 
 @app.command()

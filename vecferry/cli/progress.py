@@ -1,14 +1,17 @@
 """What ``control`` says of a migration, in numbers: the same for every command."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from vecferry.log.beats import reports
 from vecferry.log.control import Control
 from vecferry.log.pauses import is_paused
+from vecferry.log.silences import present
+from vecferry.log.writers import FEEDS, Writers, writers
 from vecferry.producers.chunks import Chunk, certificates, persisted_chunks
 from vecferry.producers.passes import open_rescans
+from vecferry.record import ControlRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,9 @@ class Live:
             and to the target, in seconds; None while no checker tells.
         oldest_intent_s: The age of the oldest write without its end, in seconds.
         rescans: Scopes that are to be read again.
-        feeds: The processes that feed: name, host, pid, version, in flight.
+        feeds: The processes that feed: name, writer, host, pid, version, in
+            flight, and when they were last heard, Unix milliseconds by their own clock.
+        writers: Those that should write against those that do.
     """
 
     capture_s: float | None = None
@@ -28,6 +33,7 @@ class Live:
     oldest_intent_s: float | None = None
     rescans: tuple[str, ...] = ()
     feeds: tuple[dict[str, Any], ...] = ()
+    writers: Writers = field(default_factory=Writers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Reached:
         applied: Points written, repeats counted again.
         dead: Keys marked as diverged.
         behind: Records between the end of the log and the commits, by partition.
-        workers: Processes that have not left, by role.
+        workers: Processes that neither left nor fell silent, by role.
         is_paused: Whether the operator said so.
         live: What goes on beside the snapshot.
     """
@@ -63,7 +69,12 @@ class Reached:
         return self.phase == "APPLIED"
 
 
-def reached(control: Control, collections: Sequence[str], partitions: int) -> Reached:
+def reached(
+    control: Control,
+    collections: Sequence[str],
+    partitions: int,
+    expected_writers: Mapping[str, int] | None = None,
+) -> Reached:
     """Fold ``control`` into numbers, as far as it has been read."""
     chunks, done = persisted_chunks(control, collections), certificates(control)
     certified = [done[chunk.id] for chunk in chunks if chunk.id in done]
@@ -92,7 +103,7 @@ def reached(control: Control, collections: Sequence[str], partitions: int) -> Re
         },
         workers=_workers(control),
         is_paused=is_paused(control),
-        live=_live(control, collections),
+        live=_live(control, collections, writers(control, expected_writers or {})),
     )
 
 
@@ -100,10 +111,10 @@ def _all_cut(chunks: Sequence[Chunk], collections: Sequence[str]) -> bool:
     return bool(collections) and {chunk.collection for chunk in chunks} == set(collections)
 
 
-def _live(control: Control, collections: Sequence[str]) -> Live:
-    living = _living(control)
+def _live(control: Control, collections: Sequence[str], known: Writers) -> Live:
+    living = present(control)
     record = control.latest("lag").get("check")
-    if record is None or not any(name.startswith("check/") for name, _ in living):
+    if record is None or not any(name.startswith("check/") for name in living):
         lags: Any = []  # nobody measures: what the last one said is old
     else:
         lags = cast("Any", record.body["partitions"]).values()
@@ -113,7 +124,8 @@ def _live(control: Control, collections: Sequence[str]) -> Live:
         total_s=_worst(lag["total_s"] for lag in lags),
         oldest_intent_s=max((age for age in intents if age is not None), default=None),
         rescans=tuple(each.scope for each in open_rescans(control, collections)),
-        feeds=tuple(_feed(name, body) for name, body in living if name.startswith("feed/")),
+        feeds=tuple(_feed(record) for record in living.values() if record.name.startswith(FEEDS)),
+        writers=known,
     )
 
 
@@ -123,25 +135,15 @@ def _worst(lags: Any) -> float | None:
     return max(known) if known and None not in known else None
 
 
-def _feed(name: str, body: dict[str, Any]) -> dict[str, Any]:
-    known: dict[str, Any] = {"name": name}
-    for each in ("host", "pid", "version", "in_flight"):
-        if each in body:
-            known[each] = body[each]
-    return known
-
-
-def _living(control: Control) -> list[tuple[str, dict[str, Any]]]:
-    return [
-        (name, cast("dict[str, Any]", record.body))
-        for name, record in control.latest("process").items()
-        if not record.body.get("left")
-    ]
+def _feed(record: ControlRecord) -> dict[str, Any]:
+    told = ("writer", "host", "pid", "version", "in_flight")
+    known = {each: record.body[each] for each in told if each in record.body}
+    return {"name": record.name, **known, "seen_at_ms": record.at_ms}
 
 
 def _workers(control: Control) -> dict[str, int]:
     living: dict[str, int] = {}
-    for name, _ in _living(control):
+    for name in present(control):
         role = name.split("/", 1)[0]
         living[role] = living.get(role, 0) + 1
     return living

@@ -3,19 +3,21 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.markup import escape
 
 from vecferry.cli.migration import Migration
 from vecferry.cli.output import err
+from vecferry.cli.sidecar import make_feed
 from vecferry.errors import ConfigError, TransientError
 from vecferry.producers.feeds import Feed
 from vecferry.producers.feeds.proxy import Proxy, ProxyOptions
 
 
-def run_proxy(migration: Migration, options: ProxyOptions, on_log_down: str = "refuse") -> None:
+def run_proxy(
+    migration: Migration, options: ProxyOptions, on_log_down: str = "refuse", name: str = "proxy"
+) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is under way.
 
     Args:
@@ -23,12 +25,21 @@ def run_proxy(migration: Migration, options: ProxyOptions, on_log_down: str = "r
         options: Where to listen, and the bounds.
         on_log_down: ``refuse`` or ``rescan``: what becomes of writes while
             Kafka is away.
+        name: The application's, as ``capture.expected_writers`` names it.
 
     Raises:
         ConfigError: The source is no Qdrant, a port is taken, or the migration
             was never prepared.
     """
-    with _feed(migration, on_log_down) as feed:
+    if on_log_down not in ("refuse", "rescan"):
+        raise ConfigError(f'on-log-down is {on_log_down!r}, and may be "refuse" or "rescan"')
+    feed = make_feed(
+        migration.settings,
+        migration.connection.bootstrap_servers,
+        name=name,
+        on_log_down="rescan" if on_log_down == "rescan" else "refuse",
+    )
+    with contextlib.closing(feed):
         try:
             moved = feed.collections
         except TransientError as error:
@@ -65,26 +76,6 @@ def proxy_options(
         cert_file=tls[0],
         key_file=tls[1],
     )
-
-
-@contextlib.contextmanager
-def _feed(migration: Migration, on_log_down: str) -> Iterator[Feed]:
-    log, capture = migration.settings.log, migration.settings.capture
-    if on_log_down not in ("refuse", "rescan"):
-        raise ConfigError(f'on-log-down is {on_log_down!r}, and may be "refuse" or "rescan"')
-    feed = Feed(
-        migration.settings.name,
-        migration.connection.bootstrap_servers,
-        kafka=log.kafka,
-        on_log_down="rescan" if on_log_down == "rescan" else "refuse",
-        schema_registry_url=log.schema_registry_url,
-        request_max_s=capture.request_max_s,
-        intent_max_s=capture.intent_max_s,
-    )
-    try:
-        yield feed
-    finally:
-        feed.close()
 
 
 async def _serve(feed: Feed, options: ProxyOptions, request_max_s: float) -> None:

@@ -161,8 +161,9 @@ def _check(shift: Shift) -> None:
     with shift.publisher() as publisher:
         partitions = shift.migration.settings.log.partitions
         hints = shift.hint_writer(publisher)
-        ask = partial(ask_for_lapsed, shift.control, shift.member.alive, shift.names)
-        Checker(shift.control, hints, partitions, ask).run(shift.stop)
+        alive = shift.member.alive
+        ask = partial(ask_for_lapsed, shift.control, alive, shift.names)
+        Checker(shift.control, hints, partitions, alive, ask).run(shift.stop)
 
 
 def _apply(shift: Shift) -> None:

@@ -3,25 +3,31 @@
 import contextlib
 import signal
 from pathlib import Path
+from typing import Unpack
 
 from vecferry.cli.migration import Migration
 from vecferry.errors import ConfigError
 from vecferry.producers.feeds import Feed
+from vecferry.producers.feeds.options import FeedOptions
 from vecferry.settings import Settings
 
 PORT = 8723
 
 
-def make_feed(settings: Settings, bootstrap_servers: str) -> Feed:
-    """Return a feed with the migration's own limits."""
-    return Feed(
-        settings.name,
-        bootstrap_servers,
-        kafka=settings.log.kafka,
-        schema_registry_url=settings.log.schema_registry_url,
-        request_max_s=settings.capture.request_max_s,
-        intent_max_s=settings.capture.intent_max_s,
-    )
+def make_feed(settings: Settings, bootstrap_servers: str, **more: Unpack[FeedOptions]) -> Feed:
+    """Return a feed that reaches the log as the migration does, with the migration's own limits."""
+    log, capture = settings.log, settings.capture
+    password = log.schema_registry_password
+    options: FeedOptions = {
+        "kafka": log.kafka,
+        "schema_registry_url": log.schema_registry_url,
+        "schema_registry_user": log.schema_registry_user,
+        "schema_registry_password": "" if password is None else password.get_secret_value(),
+        "request_max_s": capture.request_max_s,
+        "intent_max_s": capture.intent_max_s,
+    }
+    options.update(more)
+    return Feed(settings.name, bootstrap_servers, **options)
 
 
 def serve_sidecar(
@@ -30,6 +36,7 @@ def serve_sidecar(
     host: str = "127.0.0.1",
     port: int = PORT,
     token_file: Path | None = None,
+    name: str = "sidecar",
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -38,6 +45,7 @@ def serve_sidecar(
         host: The address to listen on; another one than this machine's needs a token.
         port: The port.
         token_file: Holds the bearer token that requests must carry.
+        name: The application's, as ``capture.expected_writers`` names it.
 
     Raises:
         ConfigError: The extra is not installed, the address cannot be listened
@@ -52,7 +60,8 @@ def serve_sidecar(
         ) from error
     settings = migration.settings
     limits = Limits(token=read_token(token_file), texts_are_uuids=settings.source.type == "qdrant")
-    with contextlib.closing(make_feed(settings, migration.connection.bootstrap_servers)) as feed:
+    bootstrap_servers = migration.connection.bootstrap_servers
+    with contextlib.closing(make_feed(settings, bootstrap_servers, name=name)) as feed:
         server = make_server(feed, limits, host, port)
         for number in (signal.SIGINT, signal.SIGTERM):
             # once it has ended for a signal, the server raises that again: the feed is closed first

@@ -1,5 +1,6 @@
 """``status`` and ``wait``: how far a migration is."""
 
+import time
 from typing import Any
 
 from rich.markup import escape
@@ -9,13 +10,19 @@ from vecferry.cli.migration import Migration
 from vecferry.cli.output import out
 from vecferry.cli.progress import Reached, reached
 from vecferry.log.control import Control
+from vecferry.log.writers import Writers
 
 
 def status_of(migration: Migration, control: Control) -> Reached:
     """Return how far the migration is, by its control log alone."""
     record = control.latest("migration").get(migration.settings.name)
     pairs: Any = [] if record is None else record.body["collections"]
-    return reached(control, [source for source, _ in pairs], migration.settings.log.partitions)
+    return reached(
+        control,
+        [source for source, _ in pairs],
+        migration.settings.log.partitions,
+        migration.settings.capture.expected_writers,
+    )
 
 
 def status_document(migration: Migration, now: Reached) -> dict[str, Any]:
@@ -33,6 +40,16 @@ def status_document(migration: Migration, now: Reached) -> dict[str, Any]:
         "oldest_intent_s": now.live.oldest_intent_s,
         "rescans": list(now.live.rescans),
         "feeds": list(now.live.feeds),
+        "writers": _writers_document(now.live.writers),
+    }
+
+
+def _writers_document(writers: Writers) -> dict[str, Any]:
+    return {
+        "expected": [{**each._asdict(), "missing": each.missing} for each in writers.expected],
+        "unexpected": dict(writers.unexpected),
+        "vouched": writers.vouched,
+        "reasons": writers.reasons,
     }
 
 
@@ -76,6 +93,26 @@ def _add_live(table: Table, document: dict[str, Any]) -> None:
     if document["rescans"]:
         table.add_row("rescans pending", escape(", ".join(document["rescans"])))
     for feed in document["feeds"]:
-        flight = f", {feed['in_flight']} in flight" if "in_flight" in feed else ""
-        where = f"{feed.get('host', '?')} process {feed.get('pid', '?')}"
-        table.add_row("feed", escape(f"{where}, version {feed.get('version', '?')}{flight}"))
+        table.add_row("feed", escape(_spelled(feed)))
+    _add_writers(table, document["writers"])
+
+
+def _spelled(feed: dict[str, Any]) -> str:
+    named = f"{feed['writer']}, " if feed.get("writer") else ""
+    where = f"{feed.get('host', '?')} process {feed.get('pid', '?')}"
+    flight = f", {feed['in_flight']} in flight" if "in_flight" in feed else ""
+    seen_s = max(0.0, time.time() - feed["seen_at_ms"] / 1_000)
+    return f"{named}{where}, version {feed.get('version', '?')}{flight}, seen {seen_s:.0f} s ago"
+
+
+def _add_writers(table: Table, document: dict[str, Any]) -> None:
+    for each in document["expected"]:
+        missing = f"[yellow], {each['missing']} missing[/]" if each["missing"] else ""
+        vouched = escape(f" (vouched for: {each['vouched']})") if each["vouched"] else ""
+        spelled = f"{escape(each['name'])}: {each['registered']} of {each['expected']}"
+        table.add_row("writer", f"{spelled}{missing}{vouched}")
+    for name, count in document["unexpected"].items():
+        called = escape(name) if name else "without a name"
+        table.add_row("writer", f"[yellow]not expected:[/] {called}, {count} of them")
+    if document["vouched"]:
+        table.add_row("all writers", escape(f"vouched for: {document['vouched']}"))

@@ -10,6 +10,7 @@ from vecferry.errors import TransientError
 from vecferry.log.beats import BeatLog, Lag, measure
 from vecferry.log.control import Control
 from vecferry.log.hints import HintWriter
+from vecferry.log.silences import note_silences
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 1.0
@@ -23,6 +24,7 @@ class Checker:
         control: Where progress is read and the lag is written.
         hints: Where BEATs go.
         partitions: How many there are.
+        alive: Says whether a registered process is still heard; who is not is put on record.
         ask_for_lapsed: Called after each BEAT: a feeding process that fell silent
             while it may have written untold leaves a rescan.
         beats: When each one was written; numbers begin at the clock's
@@ -32,6 +34,7 @@ class Checker:
     control: Control
     hints: HintWriter
     partitions: int
+    alive: Callable[[str], bool]
     ask_for_lapsed: Callable[[], object]
     beats: BeatLog = field(default_factory=lambda: BeatLog(time.time_ns() // 1_000_000))
 
@@ -41,6 +44,7 @@ class Checker:
             try:
                 self._beat()
                 self.ask_for_lapsed()
+                note_silences(self.control, self.alive)
             except TransientError as error:
                 _log.warning("the log does not answer, BEATs wait: %s", error)
 

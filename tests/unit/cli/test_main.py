@@ -71,5 +71,17 @@ def test_a_document_is_spelled_as_toml_that_reads_back():
 def test_help_names_every_command():
     said = say("--help")
     assert said.code == 0
-    for name in ("plan", "init", "up", "status", "wait", "pause", "resume", "check", "dlq", "demo"):
+    for name in (
+        "plan",
+        "init",
+        "up",
+        "status",
+        "wait",
+        "pause",
+        "resume",
+        "vouch",
+        "check",
+        "dlq",
+        "demo",
+    ):
         assert name in said.out

@@ -3,6 +3,7 @@
 from typing import Any
 
 from vecferry.cli.progress import reached
+from vecferry.log.silences import note_silences
 from vecferry.testing.log import MemoryControl
 
 
@@ -63,5 +64,18 @@ def test_feeds_are_listed_with_where_they_run() -> None:
     control.append("process", "feed/a", {"host": "h", "pid": 7, "version": "0.1.0"})
     control.append("process", "apply/a", {"pid": 8})
     now = reached(control, ["docs"], 2)
-    assert now.live.feeds == ({"name": "feed/a", "host": "h", "pid": 7, "version": "0.1.0"},)
+    assert now.live.feeds == (
+        {"name": "feed/a", "host": "h", "pid": 7, "version": "0.1.0", "seen_at_ms": 0},
+    )
     assert now.workers == {"feed": 1, "apply": 1}
+
+
+def test_whoever_fell_silent_counts_no_more() -> None:
+    control = a_control()
+    for name in ("feed/a", "apply/a", "apply/b"):
+        control.append("process", name, {"writer": "api"} if name == "feed/a" else {})
+    note_silences(control, lambda name: name == "apply/b")
+    now = reached(control, ["docs"], 2, {"api": 1})
+    assert now.workers == {"apply": 1}
+    assert now.live.feeds == ()
+    assert now.live.writers.expected[0].missing == 1

@@ -32,7 +32,8 @@ def run(monkeypatch: Any, hints: _Hints, rounds: int) -> tuple[Any, list[str]]:
             stop.set()
 
     given: Any = hints
-    Checker(control, given, 2, ask).run(stop)
+    control.append("process", "feed/a", {})
+    Checker(control, given, 2, lambda name: False, ask).run(stop)
     return control, asked
 
 
@@ -44,6 +45,12 @@ def test_beats_have_growing_numbers_and_the_lag_is_published(monkeypatch: Any) -
     lag = control.latest("lag")["check"].body["partitions"]
     assert set(lag) == {"0", "1"}
     assert lag["0"]["total_s"] >= 0
+
+
+def test_who_fell_silent_is_put_on_record(monkeypatch: Any) -> None:
+    control, _ = run(monkeypatch, _Hints(), 3)
+    assert list(control.latest("silent")) == ["feed/a"]
+    assert len(control.history("silent")) == 1
 
 
 def test_an_outage_of_the_log_ends_nothing(monkeypatch: Any) -> None:

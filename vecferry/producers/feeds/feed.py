@@ -303,6 +303,20 @@ class Feed:
         self._begin_life()
 
 
+def register() -> None:
+    """Register this process in the log of every feed that it has, which its first write does else.
+
+    For servers that fork workers and want idle ones seen among the expected
+    writers: call it in each worker, such as in gunicorn's ``post_worker_init``.
+
+    Raises:
+        LogUnavailable: Kafka does not answer.
+        ConfigError: The migration was never prepared, or Kafka refuses us.
+    """
+    for feed in list(_FEEDS):
+        feed._opened()
+
+
 def _same(error: VecferryError) -> VecferryError:
     return (
         LogUnavailable(str(error)) if isinstance(error, TransientError) else type(error)(str(error))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from vecferry.errors import ConfigError
 from vecferry.settings import LogSettings
@@ -18,19 +18,24 @@ class FeedOptions(TypedDict, total=False):
     """The options of a feed, as :class:`vecferry.producers.feeds.Feed` takes them by name.
 
     Attributes:
+        name: The application's, as ``capture.expected_writers`` names it.
         kafka: Any librdkafka property: TLS, SASL.
         on_log_down: ``refuse`` raises when Kafka cannot be reached; ``rescan``
             lets the write through and has its collection read again.
         schema_registry_url: As in ``[log]``, where the migration has one.
+        schema_registry_user, schema_registry_password: Where it wants them.
         request_max_s: A write lands within this of being sent, or never. Give
             the client a timeout that is not longer.
         intent_max_s: An INTENT older than this is written again before the
             write is sent; also how long Kafka may take to acknowledge one.
     """
 
+    name: str
     kafka: Mapping[str, str | int | float | bool]
     on_log_down: Literal["refuse", "rescan"]
     schema_registry_url: str
+    schema_registry_user: str
+    schema_registry_password: str
     request_max_s: float
     intent_max_s: float
 
@@ -43,9 +48,12 @@ class Options:
     ``[capture]``: the worker sweeps an INTENT after their sum.
     """
 
-    kafka: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    name: str = ""
+    kafka: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
     on_log_down: Literal["refuse", "rescan"] = "refuse"
     schema_registry_url: str = ""
+    schema_registry_user: str = ""
+    schema_registry_password: str = field(default="", repr=False)
     request_max_s: float = 30.0
     intent_max_s: float = 5.0
 
@@ -72,6 +80,8 @@ class Options:
             return LogSettings(
                 bootstrap_servers=bootstrap_servers,
                 schema_registry_url=self.schema_registry_url,
+                schema_registry_user=self.schema_registry_user,
+                schema_registry_password=SecretStr(self.schema_registry_password) or None,
                 kafka=self.kafka,
                 heartbeat_s=HEARTBEAT_S,
             )

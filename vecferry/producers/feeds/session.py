@@ -278,6 +278,7 @@ class Session:
 
     def _tell(self) -> Mapping[str, object]:
         return {
+            "writer": self._options.name,
             "in_flight": self.in_flight,
             "on_log_down": self._options.on_log_down,
             "lease_s": LEASE_S,

@@ -7,7 +7,9 @@ from uuid import UUID
 import pytest
 
 from vecferry.model import Key, key_bytes
-from vecferry.producers.feeds import Feed, OpenWrite
+from vecferry.producers.feeds import Feed, OpenWrite, register
+from vecferry.producers.feeds import feed as feeds
+from vecferry.producers.feeds.options import Options
 from vecferry.record import HintKind
 from vecferry.testing.feeds import MemoryFeed, age, keys, kinds, rescans, single
 from vecferry.testing.waiting import wait_until
@@ -94,6 +96,29 @@ def test_a_write_ends_once() -> None:
     assert kinds(feed) == [INTENT, DONE]
     assert feed.member is not None
     assert feed.member.tell()["in_flight"] == 0
+
+
+def test_a_process_tells_which_application_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = MemoryFeed(name="api")
+    monkeypatch.setattr(feeds, "_FEEDS", {feed})  # those of other tests reach nobody
+    assert feed.member is None
+    register()
+    assert feed.member is not None
+    assert feed.member.tell()["writer"] == "api"
+
+
+def test_the_registrys_password_reaches_the_log_and_is_never_shown() -> None:
+    options = Options(
+        schema_registry_user="me",
+        schema_registry_password="hidden",
+        kafka={"sasl.password": "hidden"},
+    )
+    settings = options.log_settings("127.0.0.1:1")
+    assert settings.schema_registry_user == "me"
+    assert settings.schema_registry_password is not None
+    assert settings.schema_registry_password.get_secret_value() == "hidden"
+    assert "hidden" not in repr(options)
+    assert Options().log_settings("127.0.0.1:1").schema_registry_password is None
 
 
 def test_the_reply_can_name_more_keys_and_a_position() -> None:

@@ -32,10 +32,20 @@ def milvus_lite() -> StoreSettings:
     return StoreSettings(type="milvus", url=engines.milvus_lite())
 
 
+def pinecone() -> StoreSettings:
+    return StoreSettings(type="pinecone", url=engines.pinecone())
+
+
+def pgvector() -> StoreSettings:
+    return StoreSettings(type="pgvector", url=engines.pgvector())
+
+
 STORES: list[Callable[[], StoreSettings]] = [
     memory,
     memory_that_normalises,
     qdrant,
+    pgvector,
+    pinecone,
     milvus_lite,
     pytest.param(milvus, marks=pytest.mark.milvus),
 ]

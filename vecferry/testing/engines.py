@@ -27,6 +27,7 @@ from vecferry.log.child import ended, stop_watcher
 from vecferry.log.embedded import EmbeddedBroker
 from vecferry.testing import kafka as _kafka
 from vecferry.testing import milvus as _milvus
+from vecferry.testing import pinecone as _pinecone
 from vecferry.testing import qdrant as _qdrant
 
 _FOLDER = "VECFERRY_TEST_RUN"
@@ -95,6 +96,17 @@ def qdrant() -> tuple[str, str]:
         return given, os.environ.get("VECFERRY_TEST_QDRANT_GRPC", grpc_url)
     found = shared("qdrant", start, _qdrant.missing)
     return found["url"], found["grpc_url"]
+
+
+def pinecone() -> str:
+    """Return the address of a Pinecone's control plane: the scripted one's, without a key."""
+
+    def start(owner: int, folder: Path) -> Running:
+        server = _pinecone.PineconeServer(owner=owner).start()
+        return Running({"url": server.url}, server.watcher)
+
+    given = os.environ.get("VECFERRY_TEST_PINECONE")
+    return given or shared("pinecone", start, _pinecone.missing)["url"]
 
 
 def embedded() -> str:

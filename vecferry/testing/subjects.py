@@ -3,6 +3,7 @@
 Nothing here asks for a store's name: what it can hold is in its capabilities.
 """
 
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -74,9 +75,17 @@ def create(
     store: Store, *specs: VectorSpec, ids: Iterable[str] = ("int", "uuid", "str")
 ) -> Subject:
     """Create a collection with a new name."""
-    name = f"conform_{uuid.uuid4().hex[:12]}"
+    name = new_name(store.capabilities)
     store.create(Collection(name, specs, id_types=frozenset(ids), id_bytes_max=1024))
     return Subject(store, Ref(name, LOGICAL), specs[0].name)
+
+
+def new_name(capabilities: Capabilities) -> str:
+    """Return a collection's name that nobody has, as a database allows it."""
+    drawn = uuid.uuid4().hex[:12]
+    allowed = capabilities.collection_name or ".*"
+    spellings = (f"conform_{drawn}", f"conform-{drawn}", f"Conform_{drawn}")
+    return next(name for name in spellings if re.fullmatch(allowed, name))
 
 
 def plain(capabilities: Capabilities, metric: Metric = "l2", dim: int = DIM) -> VectorSpec:

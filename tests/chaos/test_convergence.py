@@ -16,7 +16,7 @@ from vecferry.testing.chaos.plans import plan_round
 from vecferry.testing.chaos.rounds import PremiseError, Round
 
 FIRST = int(os.environ.get("VECFERRY_CHAOS_SEED", "1"))
-ROUNDS = int(os.environ.get("VECFERRY_CHAOS_N", "8"))
+ROUNDS = int(os.environ.get("VECFERRY_CHAOS_N", "30"))
 BROKER_EVERY = 8
 """One round of so many has a broker of its own, which is killed."""
 

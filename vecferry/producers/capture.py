@@ -25,6 +25,7 @@ from vecferry.log.connection import Connection
 from vecferry.log.errors import NotOwner
 from vecferry.log.intake import Committed, Intake, Raw
 from vecferry.ports import Store
+from vecferry.producers.chunks import certificates
 from vecferry.producers.event_log import EventLog
 from vecferry.producers.pending import Due, Pending
 from vecferry.producers.readback import Brake, ReadBack, Reader, newest_claims
@@ -77,7 +78,9 @@ class CaptureWorker:
         self._clock = clock
         self._reader = Reader(source, collections)
         self._freshness_s = source.capabilities.freshness_s
-        self._brake = Brake(settings.vanished_max, settings.vanished_window_s, clock)
+        self._brake = Brake(
+            settings.vanished_max, settings.vanished_window_s, clock, self._is_emptied
+        )
         self._partitions: dict[int, _Partition] = {}
         self._doubtful: dict[int, float] = {}
         self._absent_since: dict[bytes, float] = {}
@@ -246,6 +249,11 @@ class CaptureWorker:
             self._partitions[number].pending.answered(
                 {key: offsets for key, offsets in answered.items() if key not in waiting}
             )
+
+    def _is_emptied(self, collection: str) -> bool:
+        certified = certificates(self._log.control).values()
+        rows = (one.rows for one in certified if one.chunk.rpartition("/")[0] == collection)
+        return self._reader.is_emptied(collection, sum(rows))
 
     def _choose(self, partition: _Partition, now: float) -> list[Due]:
         """Take the keys whose turn it is: a hot key is read a few times a second, not a thousand."""

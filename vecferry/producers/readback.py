@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from vecferry.errors import HaltError, RecordError
+from vecferry.errors import HaltError, RecordError, TransientError
 from vecferry.model import Image, Key, parse_key
-from vecferry.ports import ReadPart, Ref
+from vecferry.ports import Ref, Store
 from vecferry.producers.pending import Due
 
 _BATCH_KEYS = 256
+_SURE_S = 2.0
 
 
 class ReadBack(NamedTuple):
@@ -28,9 +29,10 @@ class ReadBack(NamedTuple):
 class Reader:
     """Reads keys of several collections, each in one batched call where it can."""
 
-    def __init__(self, store: ReadPart, collections: Sequence[str]) -> None:
+    def __init__(self, store: Store, collections: Sequence[str]) -> None:
         """Read the ``collections`` that the migration moves; others are not its business."""
         self._store = store
+        self._filled: set[str] = set()
         self._refs = {name: Ref(name, name) for name in collections}
 
     def is_ours(self, key: bytes) -> bool:
@@ -60,8 +62,19 @@ class Reader:
         found: list[ReadBack] = []
         for name, group in groups.items():
             for start in range(0, len(group), _BATCH_KEYS):
-                found += self._read_batch(self._refs[name], group[start : start + _BATCH_KEYS])
+                batch = self._read_batch(self._refs[name], group[start : start + _BATCH_KEYS])
+                if any(each.image is not None for each in batch):
+                    self._filled.add(name)
+                found += batch
         return found
+
+    def is_emptied(self, collection: str, rows: int) -> bool:
+        """Tell whether a collection has no points, and had some: read here, or ``rows`` of a snapshot.
+
+        Raises:
+            TransientError: The source does not answer.
+        """
+        return bool(rows or collection in self._filled) and self._store.count(collection) == 0
 
     def _read_batch(self, ref: Ref, group: list[tuple[Due, Key]]) -> list[ReadBack]:
         position = max((due.position for due, _ in group), key=_position_order)
@@ -84,20 +97,37 @@ def _position_order(position: str) -> tuple[int, str]:
 
 
 class Brake:
-    """Stops the worker when far more points vanish than were deleted.
+    """Stops the worker when points vanish that nobody deleted.
 
     A dropped collection, a cold tenant or a store that came up empty look like
     deletes of everything; nobody asked for those. What counts is different
     points that are absent, and for which no hint said ``delete``: a few keys that
-    come and go all the time are an application at work.
+    come and go all the time are an application at work. A collection that had
+    points and has none, for a moment, stops it at the first one.
     """
 
-    def __init__(self, vanished_max: int, window_s: float, clock: Callable[[], float]) -> None:
-        """Allow so many in ``window_s``; 0 allows any number."""
+    def __init__(
+        self,
+        vanished_max: int,
+        window_s: float,
+        clock: Callable[[], float],
+        is_emptied: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """Allow so many in ``window_s``; 0 allows any number.
+
+        Args:
+            vanished_max: Different points.
+            window_s: In which they are counted.
+            clock: Seconds that only grow.
+            is_emptied: Whether a collection had points and has none; asked only
+                where all that was read of it is absent.
+        """
         self._vanished_max = vanished_max
         self._window_s = window_s
         self._clock = clock
+        self._is_emptied = is_emptied
         self._since = clock()
+        self._empty_since: float | None = None
         self._vanished: set[bytes] = set()
         self._deleted: set[bytes] = set()
 
@@ -106,6 +136,7 @@ class Brake:
 
         Raises:
             HaltError: It is too much.
+            TransientError: A collection seems to be empty: it must be read again.
         """
         if not self._vanished_max:
             return
@@ -118,12 +149,30 @@ class Brake:
             if each.error is None:
                 self._count(each.due, is_absent=each.image is None)
         vanished, deleted = len(self._vanished), len(self._deleted)
-        if vanished > self._vanished_max and vanished > 2 * deleted:
+        if vanished <= 2 * deleted:
+            return
+        emptied = [name for name in self._all_absent(read) if self._is_emptied(name)]
+        if not emptied:
+            self._empty_since = None
+        elif self._empty_since is None:
+            self._empty_since = now
+        if emptied and now < (self._empty_since or now) + _SURE_S:
+            # the delete of the last points may be announced, and not be read yet
+            raise TransientError(f"collection {emptied[0]!r} is empty now; it is read again")
+        if emptied or vanished > self._vanished_max:
+            where = f"collection {emptied[0]!r}, which is empty now" if emptied else "the source"
             raise HaltError(
-                f"{vanished} points vanished from the source within {self._window_s:g} s and {deleted} were "
+                f"{vanished} points vanished from {where}, within {self._window_s:g} s, and {deleted} were "
                 f"deleted: a dropped collection, or a store that came up empty? Nothing of it was captured. "
-                f"If they are gone on purpose, raise capture.vanished_max = {self._vanished_max} and start again"
+                f"If they are gone on purpose, raise capture.vanished_max = {self._vanished_max} "
+                f"(0 captures whatever vanishes) and start again"
             )
+
+    def _all_absent(self, read: Sequence[ReadBack]) -> set[str]:
+        """Return the collections of which keys vanished and none was found."""
+        found = {parse_key(each.due.key).collection for each in read if each.image is not None}
+        vanished = (each.due.key for each in read if each.due.key in self._vanished)
+        return {parse_key(key).collection for key in vanished} - found
 
     def _count(self, due: Due, *, is_absent: bool) -> None:
         key = due.key

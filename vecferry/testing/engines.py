@@ -27,6 +27,7 @@ from vecferry.log.child import ended, stop_watcher
 from vecferry.log.embedded import EmbeddedBroker
 from vecferry.testing import kafka as _kafka
 from vecferry.testing import milvus as _milvus
+from vecferry.testing import pgvector as _pgvector
 from vecferry.testing import pinecone as _pinecone
 from vecferry.testing import qdrant as _qdrant
 
@@ -76,6 +77,17 @@ def milvus_lite() -> str:
         return Running({"url": server.url}, server.watcher)
 
     return shared("milvus-lite", start, _milvus.missing_lite)["url"]
+
+
+def pgvector() -> str:
+    """Return the URL of a PostgreSQL with pgvector; its user is ``postgres``, without a password."""
+
+    def start(owner: int, folder: Path) -> Running:
+        server = _pgvector.PostgresServer(folder, owner=owner).start()
+        return Running({"url": server.url}, server.watcher)
+
+    given = os.environ.get("VECFERRY_TEST_PGVECTOR")
+    return given or shared("pgvector", start, _pgvector.missing)["url"]
 
 
 def qdrant() -> tuple[str, str]:

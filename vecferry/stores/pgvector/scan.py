@@ -1,0 +1,149 @@
+"""Reading everything: pages in the order of the primary key, each one statement.
+
+Every comparison of keys is Postgres' own, in the column's own collation, so that the
+index serves it and the order is the same everywhere. What is committed before a page is
+read is in that page or behind it: a key that stays is never missed.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+from vecferry.model import Key, Point
+from vecferry.ports import Bounds
+from vecferry.stores.pgvector.connect import Connection
+from vecferry.stores.pgvector.rows import place_of, read_keys, read_rows, selection
+from vecferry.stores.pgvector.table import Table, quote
+
+PAGE_BYTES = 4_000_000
+_FIRST_PAGE = 128
+_PAGE_ROWS_MAX = 4_096
+_KEYS_PAGE = 10_000
+
+_WALK_MAX = 1_000_000
+"""Up to here every key is counted to cut exact chunks; beyond, a sample tells."""
+
+_SAMPLE_A_CHUNK = 32
+_SAMPLE_MAX = 100_000
+
+
+def count(connection: Connection, table: Table) -> int:
+    """Return the exact number of rows."""
+    sql = f"SELECT count(*) FROM {table.quoted}"  # noqa: S608 - quoted
+    [row] = connection.fetch(sql, doing=f"counting {table.name!r}", patient=True)
+    return int(row[0])
+
+
+def plan_chunks(connection: Connection, table: Table, points: int) -> list[Bounds]:
+    """Cut the table by its key into parts of about ``points`` rows; the ends are open."""
+    points, total = max(points, 1), count(connection, table)
+    parts = -(-total // points)
+    if parts <= 1:
+        return [Bounds()]
+    key = quote(table.key)
+    if total <= _WALK_MAX:
+        source, step = table.quoted, points
+    else:
+        wanted = min(parts * _SAMPLE_A_CHUNK, _SAMPLE_MAX)
+        # pages of the table, and those are not equally full: some more do no harm
+        share = min(100.0, 200.0 * wanted / total)
+        source, step = f"{table.quoted} TABLESAMPLE SYSTEM ({share})", 2 * wanted // parts
+    sql = f"""
+        SELECT DISTINCT {key} AS cut FROM (
+            SELECT {key}, row_number() OVER (ORDER BY {key}) - 1 AS at FROM {source}
+        ) AS rows WHERE at % $1 = 0 AND at > 0 ORDER BY 1
+    """  # noqa: S608 - quoted
+    rows = connection.fetch(sql, step, doing=f"cutting {table.name!r}", patient=True)
+    edges = [None, *(str(row["cut"]) for row in rows), None]
+    return [Bounds("", low, high) for low, high in pairwise(edges)]
+
+
+def scan(
+    connection: Connection, table: Table, logical: str, bounds: Bounds, after: Key | None
+) -> Iterator[list[Point]]:
+    """Yield the points of one part in pages of about four megabytes."""
+    cursor = Cursor(connection, table, bounds, after)
+    for page in cursor.pages(selection(table), _FIRST_PAGE):
+        points = read_rows(table, page, logical)
+        cursor.resize(points)
+        yield points
+
+
+def scan_keys(
+    connection: Connection, table: Table, logical: str, bounds: Bounds, after: Key | None
+) -> Iterator[list[Key]]:
+    """As :func:`scan`, of the keys alone."""
+    cursor = Cursor(connection, table, bounds, after)
+    for page in cursor.pages(selection(table, keys_only=True), _KEYS_PAGE):
+        yield read_keys(table, page, logical)
+
+
+class Cursor:
+    """A place in a part of a table, in the order of its primary key."""
+
+    def __init__(
+        self, connection: Connection, table: Table, bounds: Bounds, after: Key | None
+    ) -> None:
+        self._connection = connection
+        self._table = table
+        self._bounds = bounds
+        self._last = None if after is None else table.place(after)
+        self._rows = _FIRST_PAGE
+
+    def pages(self, selected: str, rows: int) -> Iterator[list[Any]]:
+        """Yield pages of records until there are no more."""
+        self._rows = rows
+        while True:
+            sql, arguments = self._statement(selected)
+            doing = f"scanning {self._table.name!r}"
+            records = self._connection.fetch(sql, *arguments, doing=doing)
+            if not records:
+                return
+            self._last = place_of(self._table, records[-1])
+            yield records
+
+    def resize(self, points: Sequence[Point]) -> None:
+        """Let the next page weigh what it should, by what this one weighed."""
+        weight = sum(weigh(point) for point in points)
+        fitting = PAGE_BYTES * len(points) // max(1, weight)
+        self._rows = max(1, min(_PAGE_ROWS_MAX, fitting, 4 * self._rows))
+
+    def _statement(self, selected: str) -> tuple[str, list[object]]:
+        table, arguments, conditions = self._table, list[object](), list[str]()
+        names = [f"t.{name}" for name in table.key_columns]
+        kinds = (table.key_type, "text")[: len(names)]
+
+        def given(value: object, kind: str) -> str:
+            arguments.append(value)
+            return f"${len(arguments)}::{kind}"
+
+        if self._last is not None:
+            values = ", ".join(map(given, self._last, kinds))
+            conditions.append(f"({', '.join(names)}) > ({values})")
+        elif self._bounds.low is not None:
+            conditions.append(f"{names[0]} >= {given(_edge(table, self._bounds.low), kinds[0])}")
+        if self._bounds.high is not None:
+            conditions.append(f"{names[0]} < {given(_edge(table, self._bounds.high), kinds[0])}")
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        limit = given(self._rows, "bigint")
+        sql = (
+            f"SELECT {selected} FROM {table.quoted} AS t {where} "  # noqa: S608 - quoted
+            f"ORDER BY {', '.join(names)} LIMIT {limit}"
+        )
+        return sql, arguments
+
+
+def _edge(table: Table, text: str) -> int | UUID | str:
+    if table.kind == "int":
+        return int(text)
+    return UUID(text) if table.kind == "uuid" else text
+
+
+def weigh(point: Point) -> int:
+    """Return about how many bytes a point takes."""
+    vectors = sum(
+        len(getattr(vector, "data", b"")) or len(getattr(vector, "values", b"")) * 2
+        for vector in point.image.vectors.values()
+    )
+    return 64 + vectors + len(point.image.payload)

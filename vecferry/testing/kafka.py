@@ -85,7 +85,7 @@ class KafkaServer:
                 scratch=self._folder,
             )
             self._child = Child(service, owner=self._owner)
-            if wait_ready(self._child, self._ready, 90.0):
+            if wait_ready(self._child, self._ready, 240.0):
                 return self
             self._child.kill()
             shutil.rmtree(self._folder / "data", ignore_errors=first)

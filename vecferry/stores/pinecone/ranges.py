@@ -67,14 +67,12 @@ def range_within(namespace: str, low: Place | None, high: Place | None) -> Range
     return Range(first or None, last or None)
 
 
-def cut_ids(ids: Iterable[str], points: int, room: int) -> Iterator[str]:
-    """Yield where ascending ids are cut: after ``room`` of them, then after every ``points``."""
-    before: str | None = None
-    for native in ids:
-        if room == 0 and before is not None:
+def cut_ids(ids: Iterable[str], points: int) -> Iterator[str]:
+    """Yield where ascending ids are cut: after every ``points`` of them."""
+    before = ""
+    for at, native in enumerate(ids):
+        if at and at % points == 0:
             yield cut_between(before, native)
-            room = points
-        room -= 1
         before = native
 
 

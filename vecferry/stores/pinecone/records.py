@@ -1,20 +1,14 @@
-"""Whole points between the model and Pinecone's records, and what of them would not fit."""
+"""Whole points between the model and Pinecone's records."""
 
 from typing import Any
 
 import orjson
 
 from vecferry.errors import HaltError, RecordError
-from vecferry.model import Dense, Image, Key, Point, Vector, VectorSpec
-from vecferry.payload import decode_payload, encode_payload
-from vecferry.ports import Fit
+from vecferry.model import Image, Key, Point, Sparse, Vector, VectorSpec
+from vecferry.payload import encode_payload
 from vecferry.stores.identity import unpack
-from vecferry.stores.pinecone.metadata import (
-    encode_metadata,
-    read_metadata,
-    split_payload,
-    why_carried,
-)
+from vecferry.stores.pinecone.metadata import encode_metadata, read_metadata
 from vecferry.stores.pinecone.places import namespace_of, owned_id, place_of
 from vecferry.stores.pinecone.schema import Layout
 from vecferry.stores.pinecone.vectors import (
@@ -38,15 +32,25 @@ def encode_record(key: Key, image: Image, layout: Layout) -> bytes:
         spec = known.get(name)
         if spec is None:
             raise RecordError(f"the index has no vector {name!r}, only {sorted(known)}")
-        if spec.kind == "dense":
-            record["values"] = dense_values(vector, spec)
-        else:
-            record["sparseValues"] = sparse_values(vector, spec)
-    needed = layout.specs[0]
-    if needed.name not in image.vectors:
-        raise RecordError(f"there is no vector {needed.name!r}, which every record needs")
+        record |= encode_vector(vector, spec, layout)
+    needed = layout.specs[0].name
+    if needed not in image.vectors:
+        raise RecordError(f"there is no vector {needed!r}, which every record needs")
     record["metadata"] = orjson.Fragment(encode_metadata(image.payload, key))
     return spell(record)
+
+
+def encode_vector(vector: Vector, spec: VectorSpec, layout: Layout) -> dict[str, Any]:
+    """Return a vector's part of a record.
+
+    Raises:
+        RecordError: It does not fit.
+    """
+    if spec.kind == "dense":
+        return {"values": dense_values(vector, spec)}
+    if layout.dense is not None and isinstance(vector, Sparse) and not vector.indices:
+        return {}  # an empty one is an absent one
+    return {"sparseValues": sparse_values(vector, spec)}
 
 
 def decode_record(record: dict[str, Any], namespace: str, logical: str, layout: Layout) -> Point:
@@ -82,42 +86,6 @@ def read_stored(record: dict[str, Any], namespace: str, logical: str) -> tuple[K
     if not key.namespace and namespace:
         key = key._replace(namespace=namespace_of(namespace))  # an application's own point
     return key, payload
-
-
-def fit_record(key: Key, image: Image, layout: Layout) -> list[Fit]:
-    """Return what of a point an index would not hold as it is."""
-    known = {spec.name: spec for spec in layout.specs}
-    found: list[Fit] = []
-    for name, vector in image.vectors.items():
-        field = f"vectors.{name}"
-        try:
-            encode_record(key, Image({**_needed(image, layout), name: vector}), layout)
-        except RecordError as error:
-            found.append(Fit(field, "dropped", str(error)))
-            continue
-        if isinstance(vector, Dense) and vector.dtype != known[name].dtype:
-            found.append(Fit(field, "widened", f"{vector.dtype} becomes float32"))
-    try:
-        place_of(key)
-        encode_record(key, image, layout)
-    except RecordError as error:
-        if not any(fit.rating == "dropped" for fit in found):
-            found.append(Fit("payload", "dropped", str(error)))
-    carried = split_payload(image.payload).carried
-    payload = decode_payload(image.payload)
-    for name in payload:
-        if name in carried:
-            reason = why_carried(payload[name]) or "that name cannot be"
-            found.append(Fit(f"payload.{name}", "carried", reason))
-        elif name.startswith("_vf_"):
-            found.append(Fit(f"payload.{name}", "carried", "the name is reserved"))
-    return found
-
-
-def _needed(image: Image, layout: Layout) -> dict[str, Any]:
-    """Return the vector that no record can be without, where the image has it."""
-    name = layout.specs[0].name
-    return {name: image.vectors[name]} if name in image.vectors else {}
 
 
 def _described(spec: VectorSpec | None, kind: str, logical: str) -> VectorSpec:

@@ -43,9 +43,9 @@ class Scans:
                 cuts.append(Place(namespace, ""))
                 held = 0
             if count > points:
-                ids = self._list(name, namespace, Range())
-                cuts += [Place(namespace, cut) for cut in cut_ids(ids, points, points)]
-                count = points  # what is left may be a whole part
+                found = list(cut_ids(self._list(name, namespace, Range()), points))
+                cuts += [Place(namespace, cut) for cut in found]
+                count = max(1, count - points * len(found))
             held += count
         edges = [None, *map(spell_place, cuts), None]
         return [Bounds("", low, high) for low, high in pairwise(edges)]

@@ -8,10 +8,10 @@ from vecferry.ports import Bounds, Capabilities, Failure, Fit, Hit, Ref, Write
 from vecferry.settings import StoreSettings
 from vecferry.stores.pinecone.connect import Connection
 from vecferry.stores.pinecone.errors import NotConnectedError
+from vecferry.stores.pinecone.fit import fit_record
 from vecferry.stores.pinecone.freshness import Freshness
 from vecferry.stores.pinecone.places import CAPABILITIES
 from vecferry.stores.pinecone.read import Reads
-from vecferry.stores.pinecone.records import fit_record
 from vecferry.stores.pinecone.scan import Scans
 from vecferry.stores.pinecone.schema import Layout, Schemas
 from vecferry.stores.pinecone.search import Searches

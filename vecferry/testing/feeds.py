@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from vecferry.log.codec import SingleObjectCodec
@@ -100,7 +100,12 @@ class MemoryFeed(Feed):
     """
 
     def __init__(
-        self, collections: Mapping[str, str] | None = None, partitions: int = 3, **options: Any
+        self,
+        collections: Mapping[str, str] | None = None,
+        partitions: int = 3,
+        *,
+        id_types: Sequence[str] | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(MIGRATION, "127.0.0.1:1", **options)
         self.log = MemoryLog()
@@ -111,7 +116,12 @@ class MemoryFeed(Feed):
         self.unreachable: BaseException | None = None
         self._partitions = partitions
         moves = {"docs": "docs"} if collections is None else collections
-        body = {"collections": [list(pair) for pair in moves.items()], "partitions": partitions}
+        body: dict[str, Any] = {
+            "collections": [list(pair) for pair in moves.items()],
+            "partitions": partitions,
+        }
+        if id_types is not None:
+            body["id_types"] = [list(id_types) for _ in moves]
         self.control.append("migration", MIGRATION, body)
 
     def hints(self, partition: int | None = None) -> list[Hint]:

@@ -101,12 +101,14 @@ class Feed:
         Args:
             collection: Its name in the source, never an alias. One that does
                 not move costs nothing.
-            ids: Typed as the source types them: ``1``, ``"1"`` and a UUID differ.
+            ids: Typed as the source types them: ``1``, ``"1"`` and a UUID differ. Where
+                it has no ids of text, such as Qdrant, a text is the spelling of a UUID.
             namespace: The partition, tenant or namespace, where the source has them.
             verb: ``upsert``, ``delete`` or ``unknown``.
 
         Raises:
             LogUnavailable: Kafka does not acknowledge it: do not send the write.
+            RecordError: No point of the collection can have one of the ids.
             ConfigError: The migration was never prepared, or Kafka refuses us.
         """
         return self.begin_keys(collection, [(namespace, one) for one in ids], verb=verb)

@@ -20,6 +20,8 @@ from vecferry.log.members import Member
 from vecferry.log.names import Topics
 from vecferry.log.publish import Publisher
 from vecferry.log.registry import open_codec
+from vecferry.model import Id, Key, key_bytes
+from vecferry.producers.feeds.identity import ANY, source_id
 from vecferry.producers.feeds.options import HEARTBEAT_S, LEASE_S, Options
 from vecferry.record import Hint, HintKind
 
@@ -128,7 +130,9 @@ class Session:
         except VecferryError:
             self.close()
             raise
-        self.collections = frozenset(str(source) for source, _ in body["collections"])
+        names = [str(source) for source, _ in body["collections"]]
+        self.collections = frozenset(names)
+        self._id_types = dict(zip(names, body.get("id_types", ()), strict=False))
         self._writer = HintWriter(
             links.publisher,
             links.codec,
@@ -156,6 +160,15 @@ class Session:
     def request(self) -> str:
         """Return a name that no other request has."""
         return f"{self._prefix}-{next(self._numbers)}"
+
+    def key(self, collection: str, namespace: str, given: Id) -> bytes:
+        """Return the bytes of a point's key.
+
+        Raises:
+            RecordError: No point of the collection can have this id.
+        """
+        identifier = source_id(given, self._id_types.get(collection, ANY))
+        return key_bytes(Key(collection, namespace, identifier))
 
     def require_log(self) -> None:
         """Go on if a hint has good prospects of being written at once.

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
-from vecferry.model import Id, Key, key_bytes
+from vecferry.model import Id
 from vecferry.producers.feeds.debts import Debts
 from vecferry.producers.feeds.options import Options
 from vecferry.producers.feeds.session import LogUnavailable, Session
@@ -181,16 +181,22 @@ class ToldWrite(OpenWrite):
         return True
 
     def _keys(self, ids: Ids) -> tuple[bytes, ...]:
-        return tuple(key_bytes(Key(self._collection, namespace, one)) for namespace, one in ids)
+        return tuple(self._session.key(self._collection, space, one) for space, one in ids)
 
 
 class KeyedWrite(ToldWrite):
     """A write whose keys are known before it is sent."""
 
     def __init__(self, desk: Desk, collection: str, verb: str, ids: Ids) -> None:
-        """Take its keys; none may be missing."""
+        """Take its keys; none may be missing.
+
+        Raises:
+            RecordError: No point of the collection can have one of the ids.
+        """
+        # before it counts as under way: an id that is none ends it here
+        keys = tuple(desk.session.key(collection, space, one) for space, one in ids)
         super().__init__(desk, collection, verb)
-        self._intent = Hint(HintKind.INTENT, self._session.request(), self._keys(ids), verb)
+        self._intent = Hint(HintKind.INTENT, self._session.request(), keys, verb)
 
     def done(self, *, ids: Ids | None = None, position: str = "") -> None:
         """See :meth:`OpenWrite.done`."""

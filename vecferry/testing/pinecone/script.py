@@ -31,6 +31,11 @@ class Plan:
     lag_s: float = 0.0
     fetch_tells: bool = False
 
+    @property
+    def asked_s(self) -> float | None:
+        """What a 429 asks for, in seconds."""
+        return None if self.retry_after_s < 0 else self.retry_after_s
+
 
 class Verdict(NamedTuple):
     """What becomes of a request: 0 lets it pass."""
@@ -75,11 +80,12 @@ class Script:
                 self._recent.popleft()
             if plan.per_s_max and len(self._recent) >= plan.per_s_max:
                 self._counts["throttled"] += 1
-                return Verdict(429, None if plan.retry_after_s < 0 else plan.retry_after_s)
+                return Verdict(429, plan.asked_s)
             self._recent.append(now)
             if self._failed < plan.fail_times and path.endswith(plan.fail_path):
                 self._failed += 1
-                return Verdict(plan.fail_status, None, plan.applied)
+                asked_s = plan.asked_s if plan.fail_status == 429 else None
+                return Verdict(plan.fail_status, asked_s, plan.applied)
             return Verdict()
 
     def counts(self) -> dict[str, int]:

@@ -55,12 +55,15 @@ class Reader:
             TransientError: The source does not answer; nothing was decided.
             HaltError: The source cannot be read any more.
         """
-        groups: dict[str, list[tuple[Due, Key]]] = {}
+        groups: dict[tuple[str, str], list[tuple[Due, Key]]] = {}
+        apart = self._store.capabilities.positions
         for due in dues:
             key = parse_key(due.key)
-            groups.setdefault(key.collection, []).append((due, key))
+            # each namespace counts its own positions: one's number says nothing of another
+            namespace = key.namespace if apart else ""
+            groups.setdefault((key.collection, namespace), []).append((due, key))
         found: list[ReadBack] = []
-        for name, group in groups.items():
+        for (name, _), group in groups.items():
             for start in range(0, len(group), _BATCH_KEYS):
                 batch = self._read_batch(self._refs[name], group[start : start + _BATCH_KEYS])
                 if any(each.image is not None for each in batch):

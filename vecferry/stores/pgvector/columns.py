@@ -131,8 +131,8 @@ def _is_whole(value: Any) -> bool:
 
 
 def _fits(column: Column, value: str) -> bool:
-    if column.base == "bpchar":  # padded to its length
-        return len(value) == (column.size or 1)
+    if column.base == "bpchar":  # filled up with spaces, and read without them
+        return len(value) <= (column.size or 1) and not value.endswith(" ")
     return not column.size or len(value) <= column.size
 
 

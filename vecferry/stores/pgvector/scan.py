@@ -7,11 +7,11 @@ read is in that page or behind it: a key that stays is never missed.
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from vecferry.model import Key, Point
-from vecferry.ports import Bounds
+from vecferry.ports import Bounds, Since
 from vecferry.stores.pgvector.connect import Connection
 from vecferry.stores.pgvector.rows import place_of, read_keys, read_rows, selection
 from vecferry.stores.pgvector.table import Table, quote
@@ -59,11 +59,23 @@ def plan_chunks(connection: Connection, table: Table, points: int) -> list[Bound
     return [Bounds("", low, high) for low, high in pairwise(edges)]
 
 
-def scan(
-    connection: Connection, table: Table, logical: str, bounds: Bounds, after: Key | None
-) -> Iterator[list[Point]]:
+class Part(NamedTuple):
+    """What of a table a scan reads.
+
+    Attributes:
+        bounds: The port's.
+        after: The key behind which it goes on.
+        since: Where only newer rows are wanted.
+    """
+
+    bounds: Bounds
+    after: Key | None = None
+    since: Since | None = None
+
+
+def scan(connection: Connection, table: Table, logical: str, part: Part) -> Iterator[list[Point]]:
     """Yield the points of one part in pages of about four megabytes."""
-    cursor = Cursor(connection, table, bounds, after)
+    cursor = Cursor(connection, table, part)
     for page in cursor.pages(selection(table), _FIRST_PAGE):
         points = read_rows(table, page, logical)
         cursor.resize(points)
@@ -71,10 +83,10 @@ def scan(
 
 
 def scan_keys(
-    connection: Connection, table: Table, logical: str, bounds: Bounds, after: Key | None
+    connection: Connection, table: Table, logical: str, part: Part
 ) -> Iterator[list[Key]]:
     """As :func:`scan`, of the keys alone."""
-    cursor = Cursor(connection, table, bounds, after)
+    cursor = Cursor(connection, table, part)
     for page in cursor.pages(selection(table, keys_only=True), _KEYS_PAGE):
         yield read_keys(table, page, logical)
 
@@ -82,13 +94,12 @@ def scan_keys(
 class Cursor:
     """A place in a part of a table, in the order of its primary key."""
 
-    def __init__(
-        self, connection: Connection, table: Table, bounds: Bounds, after: Key | None
-    ) -> None:
+    def __init__(self, connection: Connection, table: Table, part: Part) -> None:
         self._connection = connection
         self._table = table
-        self._bounds = bounds
-        self._last = None if after is None else table.place(after)
+        self._bounds = part.bounds
+        self._since = None if part.since is None else _newer(table, part.since)
+        self._last = None if part.after is None else table.place(part.after)
         self._rows = _FIRST_PAGE
 
     def pages(self, selected: str, rows: int) -> Iterator[list[Any]]:
@@ -125,6 +136,9 @@ class Cursor:
             conditions.append(f"{names[0]} >= {given(_edge(table, self._bounds.low), kinds[0])}")
         if self._bounds.high is not None:
             conditions.append(f"{names[0]} < {given(_edge(table, self._bounds.high), kinds[0])}")
+        if self._since is not None:
+            column, moment, kind = self._since
+            conditions.append(f"({column} >= {given(moment, kind)} OR {column} IS NULL)")
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         limit = given(self._rows, "bigint")
         sql = (
@@ -132,6 +146,22 @@ class Cursor:
             f"ORDER BY {', '.join(names)} LIMIT {limit}"
         )
         return sql, arguments
+
+
+def _newer(table: Table, since: Since) -> tuple[str, object, str] | None:
+    """Return the column, the value and its type to compare with, None where all must be read.
+
+    That is where the field is no column of a type with an order of times: then no condition
+    would tell which rows have the field at all.
+    """
+    column = next((one for one in table.columns if one.name == since.field), None)
+    if column is None or column.array:
+        return None
+    if column.base == "timestamptz":
+        return f"t.{quote(column.name)}", since.moment, "timestamptz"
+    if column.base in ("int4", "int8"):
+        return f"t.{quote(column.name)}", min(max(since.number, -(2**63)), 2**63 - 1), "bigint"
+    return None
 
 
 def _edge(table: Table, text: str) -> int | UUID | str:

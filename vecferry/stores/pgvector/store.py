@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from vecferry.errors import ConfigError, VecferryError
 from vecferry.model import Collection, Image, Key, Metric, Point, Vector
-from vecferry.ports import Bounds, Failure, Fit, Hit, Ref, Write
+from vecferry.ports import Bounds, Failure, Fit, Hit, Ref, Since, Write
 from vecferry.settings import StoreSettings
 from vecferry.stores.pgvector import catalog, creation, read, rows, scan, search, write
 from vecferry.stores.pgvector.connect import Connection, Product
@@ -78,14 +78,22 @@ class PgvectorStore:
     def scan(self, ref: Ref, bounds: Bounds, *, after: Key | None = None) -> Iterator[list[Point]]:
         """Yield the points of one part in the order of their keys; see the port."""
         table = self._look(ref.name)
-        yield from scan.scan(self._connection, table, ref.logical, bounds, after)
+        yield from scan.scan(self._connection, table, ref.logical, scan.Part(bounds, after))
+
+    def scan_since(
+        self, ref: Ref, bounds: Bounds, since: Since, *, after: Key | None = None
+    ) -> Iterator[list[Point]]:
+        """As :meth:`scan`, less where the field is a timestamptz or an integer; see the port."""
+        table = self._look(ref.name)
+        part = scan.Part(bounds, after, since)
+        yield from scan.scan(self._connection, table, ref.logical, part)
 
     def scan_keys(
         self, ref: Ref, bounds: Bounds, *, after: Key | None = None
     ) -> Iterator[list[Key]]:
         """As :meth:`scan`, of the keys alone; see the port."""
         table = self._look(ref.name)
-        yield from scan.scan_keys(self._connection, table, ref.logical, bounds, after)
+        yield from scan.scan_keys(self._connection, table, ref.logical, scan.Part(bounds, after))
 
     def read(self, ref: Ref, keys: Sequence[Key], position: str = "") -> list[Point | None]:
         """Return the points in the order of ``keys``; see the port.

@@ -40,6 +40,9 @@ def sections(settings: type[BaseModel] = Settings) -> Iterator[tuple[str, type[B
             seen.setdefault(model, []).append(mark)
     for model, marks in seen.items():
         yield " and ".join(marks), model
+        for name, field in model.model_fields.items():
+            for inner in _models(field.annotation):
+                yield f"`{marks[0].strip('`[]')}.{name}`", inner
 
 
 def table(model: type[BaseModel]) -> list[str]:
@@ -88,9 +91,12 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _explained(model: type[BaseModel]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for base in model.__bases__:
+        if issubclass(base, BaseModel) and base.model_fields:
+            found |= _explained(base)
     body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
     assert isinstance(body, ast.ClassDef)
-    found = {}
     for field, below in zip(body.body, body.body[1:], strict=False):
         if (
             isinstance(field, ast.AnnAssign)
@@ -113,7 +119,7 @@ def _toml(value: Any) -> str:
         return f"{value:g}" if value < 1e-3 else f"{value:_}"
     if isinstance(value, str):
         return f'"{value}"'
-    return "{}" if isinstance(value, dict | types.MappingProxyType) else "[]"
+    return "{}" if isinstance(value, dict | types.MappingProxyType | BaseModel) else "[]"
 
 
 def _limits(metadata: Sequence[Any]) -> str:

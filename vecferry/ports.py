@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from vecferry.model import Collection, Dtype, Image, Key, Metric, Point, Vector
 
-
 Rating = Literal["exact", "widened", "carried", "lossy", "dropped"]
 """What becomes of a field: another type that holds every value is *widened*, what is kept in a
 reserved ``_vf_`` field and restored on the way back is *carried*."""
@@ -40,6 +39,10 @@ class Capabilities:
         collection_name: The pattern that a collection's whole name matches, as a
             regular expression; empty where any will do.
         vector_name: The same for a vector's name.
+        index_types: The types of dense index that ``create`` can make, in the words of
+            :mod:`vecferry.mapping.index`; empty where the database chooses by itself.
+        quantisations: The kinds of compression that an index can have, in those words:
+            ``scalar``, or ``hnsw/scalar`` where one type of index alone has it.
     """
 
     id_types: frozenset[str]
@@ -61,6 +64,8 @@ class Capabilities:
     dim_max: int = 0
     collection_name: str = ""
     vector_name: str = ""
+    index_types: frozenset[str] = frozenset()
+    quantisations: frozenset[str] = frozenset()
 
 
 class Ref(NamedTuple):
@@ -214,7 +219,8 @@ class Fit(NamedTuple):
     """A field of an image that a database would not hold as it is.
 
     Attributes:
-        field: ``vectors.NAME``, or ``payload.NAME`` with dots into objects.
+        field: ``vectors.NAME``, ``payload.NAME`` with dots into objects, ``payload`` for all
+            of it, or ``id``.
         rating: Never exact.
         reason: Why, in a few words that name no value.
     """

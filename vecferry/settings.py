@@ -27,6 +27,7 @@ from pydantic import (
 
 from vecferry.errors import ConfigError
 from vecferry.model import Metric
+from vecferry.plan_settings import IndexSettings, PlanSettings
 
 _PREFIX = "VECFERRY_"
 _HAS_PASSWORD = re.compile(r"\s*(\w[\w+.-]*://[^/]*|[^/]*:[^/]*)@")
@@ -109,6 +110,8 @@ class CollectionSettings(_Frozen):
     """Go on although the target's collection holds points."""
     acknowledge: tuple[str, ...] = ()
     """Fields whose loss is accepted, by the names that ``plan`` prints."""
+    index: IndexSettings = IndexSettings()
+    """Where the target's index should be another than the source's."""
 
 
 class LogSettings(_Frozen):
@@ -277,6 +280,9 @@ class Settings(_Frozen):
     """The database to write."""
     collections: tuple[CollectionSettings, ...] = Field(min_length=1)
     """What to move, one or more."""
+    plan_file: Path | None = None
+    """What ``plan --out`` wrote: nothing runs when what is planned now deviates from it."""
+    plan: PlanSettings = PlanSettings()
     log: LogSettings = LogSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     capture: CaptureSettings = CaptureSettings()

@@ -15,6 +15,7 @@ from vecferry.log.registry import open_codec
 from vecferry.log.topics import Topics
 from vecferry.mapping.plan import Plan, Side, plan_mapping
 from vecferry.mapping.resolve import resolve_collections
+from vecferry.mapping.sample import Sample, take_sample, try_sample
 from vecferry.parity.full import Pair
 from vecferry.ports import Store
 from vecferry.settings import Settings, load_settings
@@ -36,11 +37,13 @@ class Both:
     Attributes:
         source, target: The stores.
         plans: One for each collection, in the order of the file.
+        samples: Their points that were tried, where they were asked for.
     """
 
     source: Store
     target: Store
     plans: tuple[Plan, ...]
+    samples: tuple[Sample, ...] = ()
 
     def pairs(self, tolerance: float) -> list[Pair]:
         """Return what parity compares, with the tolerance where the target normalises."""
@@ -141,8 +144,13 @@ class Migration:
             control.close()
 
     @contextlib.contextmanager
-    def stores(self) -> Iterator[Both]:
+    def stores(self, *, sample: bool = False, pages: int = 1) -> Iterator[Both]:
         """Open both stores and plan every collection; nothing is written.
+
+        Args:
+            sample: Try points of the source against the target, too, and check the
+                acknowledgements.
+            pages: How many pages of each chunk the sample is read from.
 
         Raises:
             ConfigError: A store cannot be reached, or a collection is missing.
@@ -151,12 +159,24 @@ class Migration:
             source = _open(stack, self.settings, "source")
             target = _open(stack, self.settings, "target")
             existing = set(target.collections())
-            plans = []
+            plans, samples = [], []
             for entry in resolve_collections(self.settings.collections, source.collections()):
                 side = Side(source.describe(entry.source), source.capabilities)
                 there = target.describe(entry.target) if entry.target in existing else None
-                plans.append(plan_mapping(side, target.capabilities, entry, there))
-            yield Both(source, target, tuple(plans))
+                plan = plan_mapping(
+                    side, target.capabilities, entry, there, same_vendor=self._same_vendor
+                )
+                if sample:
+                    wanted = self.settings.plan.sample
+                    points = take_sample(source, plan.mapping.source, wanted, pages=pages)
+                    plan = try_sample(plan, target, points)
+                    samples.append(points)
+                plans.append(plan)
+            yield Both(source, target, tuple(plans), tuple(samples))
+
+    @property
+    def _same_vendor(self) -> bool:
+        return self.settings.source.type == self.settings.target.type
 
 
 def _open(stack: contextlib.ExitStack, settings: Settings, side: str) -> Store:

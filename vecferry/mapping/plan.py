@@ -4,38 +4,30 @@ Pure: two schemas and two sets of capabilities in, a plan out. Each field is
 rated *exact*, *widened* (another type that holds every value), *carried* (kept
 in a reserved ``_vf_`` field and restored on the way back), *lossy* or
 *dropped*; the last two are refused until the file acknowledges them by name.
+What the schema cannot tell, a sample of points does (:mod:`vecferry.mapping.sample`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from vecferry.errors import ConfigError
-from vecferry.mapping.index import translate_index
+from vecferry.mapping.index import plan_index
 from vecferry.mapping.names import Mapping
-from vecferry.model import BITS, Collection, VectorSpec
+from vecferry.mapping.rating import (
+    REFUSED,
+    FieldRating,
+    Held,
+    check_names,
+    rate_ids,
+    rate_namespaces,
+    rate_vector,
+)
+from vecferry.model import Collection, VectorSpec
 from vecferry.ports import Capabilities, Ref
 from vecferry.settings import CollectionSettings
 
-Rating = Literal["exact", "widened", "carried", "lossy", "dropped"]
-
-
-class FieldRating(NamedTuple):
-    """What becomes of one field.
-
-    Attributes:
-        field: Its name, as an acknowledgement spells it.
-        rating: See the module.
-        source: The field as the source has it.
-        target: The field as the target will have it.
-        reason: Why it is not exact; empty when it is.
-    """
-
-    field: str
-    rating: Rating
-    source: str
-    target: str
-    reason: str = ""
+__all__ = ["FieldRating", "Plan", "Side", "plan_mapping"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +36,33 @@ class Plan:
 
     Attributes:
         mapping: How each point is renamed.
-        collection: The target's schema: to be created, or as it exists.
+        source: The source's schema.
+        collection: The target's: to be created, or as it exists.
         fields: Every field's rating.
-        refusals: Why it cannot go ahead; empty when it can.
+        acknowledged: The fields whose loss is accepted.
+        obstacles: What no acknowledgement helps against.
         warnings: What the user should know and need not acknowledge.
+        sampled: How many points were tried.
     """
 
     mapping: Mapping
+    source: Collection
     collection: Collection
     fields: tuple[FieldRating, ...]
-    refusals: tuple[str, ...]
+    acknowledged: tuple[str, ...]
+    obstacles: tuple[str, ...]
     warnings: tuple[str, ...]
+    sampled: int = 0
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """Why it cannot go ahead; empty when it can."""
+        unaccepted = [
+            f"{rated.field} is {rated.rating}: {rated.reason}; acknowledge = [{rated.field!r}] accepts that"
+            for rated in self.fields
+            if rated.rating in REFUSED and rated.field not in self.acknowledged
+        ]
+        return (*unaccepted, *self.obstacles)
 
 
 class Side(NamedTuple):
@@ -69,6 +77,8 @@ def plan_mapping(
     capabilities: Capabilities,
     settings: CollectionSettings,
     existing: Collection | None = None,
+    *,
+    same_vendor: bool = False,
 ) -> Plan:
     """Plan how ``source`` is held by a target with these capabilities.
 
@@ -77,45 +87,65 @@ def plan_mapping(
         capabilities: The target's.
         settings: The collection's part of the file, patterns resolved.
         existing: The target's collection, when it is already there.
+        same_vendor: Both sides are of one type: the vendor's own words carry over.
     """
     names = _vector_names(source, capabilities, settings, existing)
-    specs = [
-        _fit(spec, names[spec.name], capabilities, settings) for spec in source.collection.vectors
-    ]
+    held, warnings = [], _warnings(source, capabilities)
+    for spec in source.collection.vectors:
+        index = plan_index(
+            spec, settings.index.words_for(spec.name), capabilities, same_vendor=same_vendor
+        )
+        metric = spec.metric or settings.metrics.get(spec.name)
+        wanted = replace(spec, name=names[spec.name], metric=metric, index=index.words)
+        there = existing.vector(wanted.name) if existing else None
+        held.append(rate_vector(spec, wanted, capabilities, there))
+        warnings += index.warnings
+    if not capabilities.several_vectors:
+        held = _only_one(held, settings)
     made = Collection(
         name=settings.target or settings.source,
-        vectors=tuple(spec for spec in specs if spec is not None),
+        vectors=tuple(each.spec for each in held if each.spec is not None),
         id_types=source.collection.id_types,
         id_bytes_max=source.collection.id_bytes_max,
+        namespaces=source.collection.namespaces,
         options=source.collection.options,
     )
-    fields = [
-        *(
-            _rate_vector(spec, fitted, capabilities)
-            for spec, fitted in zip(source.collection.vectors, specs, strict=True)
-        ),
-        _rate_ids(source.collection, capabilities),
-        *_rate_namespaces(source, capabilities),
-    ]
-    refusals = [
-        f"{rated.field} is {rated.rating}: {rated.reason}; acknowledge = [{rated.field!r}] accepts that"
-        for rated in fields
-        if rated.rating in ("lossy", "dropped") and rated.field not in settings.acknowledge
-    ]
-    refusals += _without_metric(source.collection, settings)
-    if existing is not None:
-        refusals += _differences(made.vectors, existing)
-    return Plan(
-        mapping=Mapping(
-            source=Ref(source.collection.name, source.collection.name),
-            target=Ref(made.name, source.collection.name),
-            vectors=tuple((spec.name, names[spec.name]) for spec in source.collection.vectors),
-        ),
-        collection=existing or made,
-        fields=tuple(fields),
-        refusals=tuple(refusals),
-        warnings=tuple(_warnings(made.vectors, source.capabilities, capabilities)),
+    warnings += _unit_length(made.vectors, source.capabilities, capabilities)
+    moved = tuple(
+        (spec.name, names[spec.name])
+        for spec, each in zip(source.collection.vectors, held, strict=True)
+        if each.spec is not None
     )
+    logical = source.collection.name
+    return Plan(
+        mapping=Mapping(Ref(logical, logical), Ref(made.name, logical), moved),
+        source=source.collection,
+        collection=existing or made,
+        fields=(
+            *(each.rating for each in held),
+            rate_ids(source.collection, capabilities),
+            *rate_namespaces(source.collection, capabilities),
+        ),
+        acknowledged=settings.acknowledge,
+        obstacles=tuple(_obstacles(source, made, held, (capabilities, settings, existing))),
+        warnings=tuple(warnings),
+    )
+
+
+def _obstacles(
+    source: Side,
+    made: Collection,
+    held: Sequence[Held],
+    target: tuple[Capabilities, CollectionSettings, Collection | None],
+) -> list[str]:
+    capabilities, settings, existing = target
+    found = [each.refusal for each in held if each.refusal]
+    found += _without_metric(source.collection, settings)
+    if not made.vectors and source.collection.vectors:
+        found.append("the target holds none of the vectors: nothing would be left to search")
+    if existing is None:
+        return found + check_names(made, capabilities)
+    return found + _differences(made.vectors, existing)
 
 
 def _vector_names(
@@ -126,12 +156,17 @@ def _vector_names(
 ) -> dict[str, str]:
     """Name each vector in the target: the user's word, the only one there, or its own name."""
     known = [spec.name for spec in source.collection.vectors]
-    for name in settings.vectors:
-        if name not in known:
-            raise ConfigError(
-                f"collections.vectors names {name!r}, which {source.collection.name!r} does not have: "
-                f"it has {', '.join(map(repr, known))}"
-            )
+    for setting, given in (
+        ("vectors", settings.vectors),
+        ("metrics", settings.metrics),
+        ("index.vectors", settings.index.vectors),
+    ):
+        for name in given:
+            if name not in known:
+                raise ConfigError(
+                    f"collections.{setting} names {name!r}, which {source.collection.name!r} does "
+                    f"not have: it has {', '.join(map(repr, known))}"
+                )
     names = {}
     for name in known:
         is_unnamed = name == source.capabilities.unnamed_vector
@@ -143,83 +178,19 @@ def _vector_names(
     return names
 
 
-def _fit(
-    spec: VectorSpec, name: str, capabilities: Capabilities, settings: CollectionSettings
-) -> VectorSpec | None:
-    """Return the vector as the target can hold it, or None where it cannot."""
-    metric = spec.metric or settings.metrics.get(spec.name)
-    fitted = replace(spec, name=name, metric=metric, index=translate_index(spec.index))
-    if spec.kind == "sparse":
-        return fitted if capabilities.sparse else None
-    if spec.kind == "multi" and not capabilities.multi:
-        return None
-    if metric is not None and metric not in capabilities.metrics:
-        return None
-    if spec.dtype in capabilities.dtypes:
-        return fitted
-    is_number = spec.dtype != "binary"
-    return (
-        replace(fitted, dtype="float32") if is_number and "float32" in capabilities.dtypes else None
-    )
-
-
-def _rate_vector(
-    spec: VectorSpec, fitted: VectorSpec | None, capabilities: Capabilities
-) -> FieldRating:
-    field, there = f"vectors.{spec.name}", _spell(spec)
-    if fitted is None:
-        can = ", ".join(sorted(capabilities.dtypes) + sorted(capabilities.metrics))
-        return FieldRating(
-            field, "dropped", there, "-", f"the target cannot hold {there} (it has {can})"
-        )
-    if fitted.dtype != spec.dtype:
-        bits = f"{BITS[spec.dtype]} bits become {BITS[fitted.dtype]}"
-        return FieldRating(field, "widened", there, _spell(fitted), f"{bits}, every value is kept")
-    return FieldRating(field, "exact", there, _spell(fitted))
-
-
-def _spell(spec: VectorSpec) -> str:
-    shape = "" if spec.kind == "sparse" else f"[{spec.dim}]"
-    return (
-        f"{spec.name or '(unnamed)'}: {spec.kind} {spec.dtype}{shape} {spec.metric or 'no metric'}"
-    )
-
-
-def _rate_ids(source: Collection, capabilities: Capabilities) -> FieldRating:
-    there = " or ".join(sorted(source.id_types))
-    if source.id_types <= capabilities.id_types and capabilities.int_min < 0:
-        return FieldRating("id", "exact", there, there)
-    if source.id_types <= capabilities.id_types:
-        return FieldRating(
-            "id",
-            "exact",
-            there,
-            there,
-            f"integers outside {capabilities.int_min}…{capabilities.int_max} are carried in _vf_id",
-        )
-    kept = " or ".join(
-        sorted(capabilities.id_types & source.id_types | {"uuid"} & capabilities.id_types)
-    )
-    return FieldRating(
-        "id",
-        "carried",
-        there,
-        kept,
-        "others become a UUIDv5 of the key (docs/target-ids.md), the original is in _vf_id",
-    )
-
-
-def _rate_namespaces(source: Side, capabilities: Capabilities) -> list[FieldRating]:
-    names = [name for name in source.collection.namespaces if name]
-    if not names:
-        return []
-    there = f"{len(names)} besides the default one"
-    if capabilities.namespaces:
-        return [FieldRating("namespaces", "exact", there, there)]
+def _only_one(held: Sequence[Held], settings: CollectionSettings) -> list[Held]:
+    """Keep one dense vector where the target holds no more: the first that is not given up."""
+    rivals = [each for each in held if each.spec is not None and each.spec.kind != "sparse"]
+    wanted = [each for each in rivals if each.rating.field not in settings.acknowledge]
+    kept = (wanted or rivals)[:1]
+    reason = "the target holds one vector for each point, and another one is taken"
     return [
-        FieldRating(
-            "namespaces", "carried", there, "_vf_ns", "the target has no container for them"
+        each._replace(
+            spec=None, rating=each.rating._replace(rating="dropped", target="-", reason=reason)
         )
+        if each in rivals and each not in kept
+        else each
+        for each in held
     ]
 
 
@@ -243,27 +214,31 @@ def _differences(made: Sequence[VectorSpec], existing: Collection) -> list[str]:
                 f"{existing.name!r} has no vector {spec.name!r} (it has {has}): map it in collections.vectors"
             )
             continue
-        for what in ("kind", "dim", "metric", "dtype"):
+        for what in ("kind", "dim", "metric"):
             ours, theirs = getattr(spec, what), getattr(there, what)
             if ours != theirs and not (what == "metric" and None in (ours, theirs)):
                 found.append(
-                    f"{what} of vector {spec.name!r} is {theirs} in the target's {existing.name!r} and {ours} in the source"
+                    f"{what} of vector {spec.name!r} is {theirs} in the target's {existing.name!r} "
+                    f"and {ours} in the source: make it anew, or set collections.target"
                 )
     return found
 
 
-def _warnings(made: Sequence[VectorSpec], source: Capabilities, target: Capabilities) -> list[str]:
-    warned = [
+def _warnings(source: Side, target: Capabilities) -> list[str]:
+    if source.capabilities.embedded or target.embedded:
+        return ["an embedded database is for trying Vecferry, not for a migration that matters"]
+    return []
+
+
+def _unit_length(
+    made: Sequence[VectorSpec], source: Capabilities, target: Capabilities
+) -> list[str]:
+    return [
         f"vectors.{spec.name}: the target stores vectors at unit length under cosine: their norm is "
         f"lost, and their direction is compared with a tolerance"
         for spec in made
         if spec.metric == "cosine"
         and target.normalises
         and not source.normalises
-        and spec.kind == "dense"
+        and spec.kind != "sparse"
     ]
-    if source.embedded or target.embedded:
-        warned.append(
-            "an embedded database is for trying Vecferry, not for a migration that matters"
-        )
-    return warned

@@ -27,7 +27,8 @@ RFC 9562's DNS namespace. It never changes."""
 ID_FIELD = "_vf_id"
 NAMESPACE_FIELD = "_vf_ns"
 CARRIED_FIELD = "_vf_x"
-_RESERVED = "_vf_"
+RESERVED = "_vf_"
+"""What every reserved field's name begins with."""
 
 
 def hashed_id(key: Key) -> UUID:
@@ -80,7 +81,7 @@ def pack(
     Raises:
         RecordError: A carried field cannot be written as JSON.
     """
-    packed = {name: value for name, value in payload.items() if not name.startswith(_RESERVED)}
+    packed = {name: value for name, value in payload.items() if not name.startswith(RESERVED)}
     apart = dict(carried or {})
     if len(packed) < len(payload):
         apart |= {name: value for name, value in payload.items() if name not in packed}
@@ -111,7 +112,7 @@ def unpack(
     key = _stored_key(payload, native, collection, own_id)
     if key is None:
         return Key(collection, "", native), dict(payload)
-    fields = {name: value for name, value in payload.items() if not name.startswith(_RESERVED)}
+    fields = {name: value for name, value in payload.items() if not name.startswith(RESERVED)}
     text = payload.get(CARRIED_FIELD)
     if text is None:
         return key, fields

@@ -32,6 +32,7 @@ QDRANTISH = Capabilities(
     normalises=True,
 )
 DOCS = CollectionSettings(source="docs")
+DENSE = Dense("float32", 3, b"\0" * 12)
 
 
 def a_collection(*vectors: VectorSpec, **more: object) -> Collection:
@@ -60,7 +61,7 @@ def test_a_dtype_that_the_target_lacks_is_widened() -> None:
     "spec",
     [
         VectorSpec("e", dtype="binary", dim=8, metric="hamming"),
-        VectorSpec("e", dim=3, metric="hamming"),
+        VectorSpec("e", dim=9, metric="l2"),
         VectorSpec("e", kind="sparse"),
         VectorSpec("e", kind="multi", dim=3, metric="l2"),
     ],
@@ -68,7 +69,7 @@ def test_a_dtype_that_the_target_lacks_is_widened() -> None:
 def test_a_vector_that_the_target_cannot_hold_is_refused_until_it_is_acknowledged(
     spec: VectorSpec,
 ) -> None:
-    target = replace(QDRANTISH, sparse=False, multi=False)
+    target = replace(QDRANTISH, sparse=False, multi=False, dim_max=8)
     source = Side(a_collection(spec, VectorSpec("f", dim=3, metric="l2")), RICH)
     plan = plan_mapping(source, target, DOCS)
     assert ratings(plan)["vectors.e"] == "dropped"
@@ -77,6 +78,78 @@ def test_a_vector_that_the_target_cannot_hold_is_refused_until_it_is_acknowledge
     again = plan_mapping(source, target, accepted)
     assert again.refusals == ()
     assert [each.name for each in again.collection.vectors] == ["f"]
+    assert again.mapping.vectors == (("f", "f"),)
+    both = Point(Key("docs", "", 1), Image({"e": DENSE, "f": DENSE}))
+    assert list(again.mapping.apply(both).image.vectors) == ["f"]
+
+
+def test_a_metric_that_the_target_lacks_is_refused_whatever_is_acknowledged() -> None:
+    source = Side(a_collection(VectorSpec("e", dim=3, metric="hamming")), RICH)
+    accepted = DOCS.model_copy(update={"acknowledge": ("vectors.e",)})
+    (refusal, *_) = plan_mapping(source, QDRANTISH, accepted).refusals
+    assert "no metric hamming" in refusal
+    assert "cosine, dot, l1, l2" in refusal
+
+
+def test_a_collection_of_which_no_vector_would_be_left_is_refused() -> None:
+    source = Side(a_collection(VectorSpec("e", kind="sparse")), RICH)
+    accepted = DOCS.model_copy(update={"acknowledge": ("vectors.e",)})
+    plan = plan_mapping(source, replace(QDRANTISH, sparse=False), accepted)
+    assert any("none of the vectors" in refusal for refusal in plan.refusals)
+
+
+def test_where_a_point_has_one_vector_the_user_says_which_by_giving_up_the_others() -> None:
+    source = Side(
+        a_collection(VectorSpec("e", dim=3, metric="l2"), VectorSpec("f", dim=3, metric="l2")), RICH
+    )
+    target = replace(QDRANTISH, several_vectors=False)
+    plan = plan_mapping(source, target, DOCS)
+    assert ratings(plan)["vectors.f"] == "dropped"
+    assert len(plan.refusals) == 1
+    other = DOCS.model_copy(update={"acknowledge": ("vectors.e",)})
+    again = plan_mapping(source, target, other)
+    assert again.refusals == ()
+    assert again.mapping.vectors == (("f", "f"),)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "into", "rating"),
+    [
+        ("int8", "float32", "widened"),
+        ("bfloat16", "float32", "widened"),
+        ("float16", "float32", "widened"),
+        ("int8", "bfloat16", "widened"),
+        ("float32", "float16", "lossy"),
+        ("float16", "bfloat16", "lossy"),
+        ("int8", "uint8", "lossy"),
+    ],
+)
+def test_a_type_that_is_there_already_is_rated_by_what_it_holds(
+    dtype: str, into: str, rating: str
+) -> None:
+    there = Collection("docs", (VectorSpec("e", dtype=into, dim=3, metric="l2"),))  # type: ignore[arg-type]
+    source = a_collection(VectorSpec("e", dtype=dtype, dim=3, metric="l2"))  # type: ignore[arg-type]
+    plan = plan_mapping(Side(source, RICH), RICH, DOCS, there)
+    assert ratings(plan)["vectors.e"] == rating
+    assert bool(plan.refusals) == (rating == "lossy")
+
+
+def test_bits_never_become_numbers() -> None:
+    there = Collection("docs", (VectorSpec("e", dim=8, metric="l2"),))
+    source = a_collection(VectorSpec("e", dtype="binary", dim=8, metric="hamming"))
+    accepted = DOCS.model_copy(update={"acknowledge": ("vectors.e",)})
+    assert plan_mapping(Side(source, RICH), RICH, accepted, there).refusals
+
+
+def test_names_that_the_target_does_not_take_are_refused_with_the_setting_that_helps() -> None:
+    target = replace(QDRANTISH, collection_name="[A-Z].*", vector_name="[a-z]+")
+    source = a_collection(VectorSpec("e-5", dim=3, metric="l2"))
+    refusals = plan_mapping(Side(source, RICH), target, DOCS).refusals
+    assert "collections.target" in refusals[0]
+    assert "'e-5'" in refusals[1]
+    assert "collections.vectors" in refusals[1]
+    renamed = DOCS.model_copy(update={"target": "Docs", "vectors": {"e-5": "e"}})
+    assert plan_mapping(Side(source, RICH), target, renamed).refusals == ()
 
 
 def test_a_metric_is_never_guessed() -> None:
@@ -102,7 +175,7 @@ def test_string_ids_and_namespaces_are_carried_where_there_is_no_place_for_them(
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"dim": 4}, "dim"), ({"metric": "dot"}, "metric"), ({"dtype": "uint8"}, "dtype")],
+    [({"dim": 4}, "dim"), ({"metric": "dot"}, "metric"), ({"kind": "multi"}, "kind")],
 )
 def test_a_target_that_differs_is_refused_with_both_values(
     change: dict[str, object], words: str
@@ -131,6 +204,9 @@ def test_the_unnamed_vector_goes_by_the_name_that_it_has_there() -> None:
 def test_a_vector_name_in_the_file_that_does_not_exist_is_an_error() -> None:
     wrong = DOCS.model_copy(update={"vectors": {"x": "y"}})
     with pytest.raises(ConfigError, match="'x'"):
+        plan_mapping(Side(a_collection(), RICH), QDRANTISH, wrong)
+    wrong = DOCS.model_copy(update={"metrics": {"y": "l2"}})
+    with pytest.raises(ConfigError, match="'y'"):
         plan_mapping(Side(a_collection(), RICH), QDRANTISH, wrong)
 
 

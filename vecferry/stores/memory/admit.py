@@ -1,5 +1,7 @@
 """What a memory collection admits: every reason for which a write is refused."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from vecferry.model import BITS, Collection, Dense, Dtype, Image, Key, Multi, Sparse, Vector
@@ -12,17 +14,31 @@ def find_refusal(
     schema: Collection, capabilities: Capabilities, key: Key, image: Image
 ) -> str | None:
     """Return why the collection cannot hold this point, or None where it can."""
+    return next(
+        (
+            reason
+            if field in ("id", "payload")
+            else f"vector {field.removeprefix('vectors.')!r} {reason}"
+            for field, reason in find_refusals(schema, capabilities, key, image)
+        ),
+        None,
+    )
+
+
+def find_refusals(
+    schema: Collection, capabilities: Capabilities, key: Key, image: Image
+) -> Iterator[tuple[str, str]]:
+    """Yield each field that the collection cannot hold: ``id``, ``vectors.NAME``, ``payload``; and why."""
     reason = find_id_refusal(schema, capabilities, key)
     if reason:
-        return reason
+        yield "id", reason
     for name, vector in image.vectors.items():
         reason = _vector_refusal(schema, name, vector)
         if reason:
-            return f"vector {name!r} {reason}"
+            yield f"vectors.{name}", reason
     limit = capabilities.payload_bytes_max
     if limit and len(image.payload) > limit:
-        return f"the payload has {len(image.payload)} bytes, the limit is {limit}"
-    return None
+        yield "payload", f"the payload has {len(image.payload)} bytes, the limit is {limit}"
 
 
 def find_id_refusal(schema: Collection, capabilities: Capabilities, key: Key) -> str | None:

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 from vecferry.errors import ConfigError, RecordError
 from vecferry.model import Collection, Dense, Image, Key, Point, Sparse, Vector, VectorSpec
-from vecferry.ports import Bounds, Capabilities, Failure, Hit, Ref, Write
-from vecferry.stores.memory.admit import find_id_refusal, find_refusal
+from vecferry.ports import Bounds, Capabilities, Failure, Fit, Hit, Ref, Write
+from vecferry.stores.memory.admit import find_id_refusal, find_refusal, find_refusals
 from vecferry.stores.memory.held import (
     Database,
     Held,
@@ -133,6 +133,18 @@ class MemoryStore:
                 if reason:
                     failures.append(Failure(write.key, reason))
         return failures
+
+    def fit(self, collection: Collection, key: Key, image: Image) -> list[Fit]:
+        """Return what such a collection would not hold of the image as it is."""
+        found = [
+            Fit(field, "dropped", f"its point cannot be written: {reason}")
+            for field, reason in find_refusals(collection, self.capabilities, key, image)
+        ]
+        return found + [
+            Fit(f"vectors.{name}", "lossy", "under cosine it becomes unit length here")
+            for name, vector in image.vectors.items()
+            if self._kept_vector(collection, name, vector) != vector
+        ]
 
     def search(
         self, ref: Ref, vector: str, queries: Sequence[Vector], k: int, *, exact: bool = True

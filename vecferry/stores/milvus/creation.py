@@ -12,9 +12,9 @@ from pymilvus.grpc_gen.schema_pb2 import DataType
 from vecferry.errors import ConfigError, TransientError
 from vecferry.model import Collection, VectorSpec
 from vecferry.ports import Capabilities
-from vecferry.stores.milvus.connect import Connection
+from vecferry.stores.milvus.connect import Connection, Product
 from vecferry.stores.milvus.schema import METRICS, OPTIONS, drop, exists, load_state
-from vecferry.stores.milvus.shape import SCALAR_TYPES, VECTOR_TYPES
+from vecferry.stores.milvus.shape import SCALAR_TYPES, VECTOR_TYPES, Shape, shape_of
 
 _PK = "id"
 _KEY_BYTES = 512
@@ -36,6 +36,10 @@ _INDEX_NAMES = {
     "sparse_inverted_index": "SPARSE_INVERTED_INDEX",
     "sparse_wand": "SPARSE_WAND",
 }
+_QUANTISED: Mapping[tuple[str, object], str] = {
+    ("HNSW", "scalar"): "HNSW_SQ",
+    ("IVF_FLAT", "scalar"): "IVF_SQ8",
+}
 _PARAM_NAMES = {
     "m": "M",
     "ef_construct": "efConstruction",
@@ -56,7 +60,7 @@ def create(connection: Connection, collection: Collection, capabilities: Capabil
     if exists(connection, collection.name):
         raise ConfigError(f"Milvus already has a collection {collection.name!r}")
     options = _options(collection)
-    schema = _schema(connection, collection, options)
+    schema = _schema(connection.product(), collection, options)
     indexes = [_index(spec, capabilities) for spec in collection.vectors]
     request = milvus_pb2.CreateCollectionRequest(
         collection_name=collection.name,
@@ -78,6 +82,18 @@ def create(connection: Connection, collection: Collection, capabilities: Capabil
     except BaseException:
         drop(connection, collection.name)
         raise
+
+
+def planned_shape(product: Product, collection: Collection, capabilities: Capabilities) -> Shape:
+    """Return the shape that :func:`create` would give to a collection; nothing is sent.
+
+    Raises:
+        ConfigError: This Milvus cannot hold that schema.
+    """
+    schema = _schema(product, collection, _options(collection))
+    shape = shape_of(schema, collection.name, capabilities, ())
+    shape.free_json = product.since(2, 5)
+    return shape
 
 
 def load(connection: Connection, name: str) -> None:
@@ -118,7 +134,7 @@ def _partitions(connection: Connection, options: Mapping[str, Any]) -> list[str]
 
 
 def _schema(
-    connection: Connection, collection: Collection, options: Mapping[str, Any]
+    product: Product, collection: Collection, options: Mapping[str, Any]
 ) -> schema_pb2.CollectionSchema:
     schema = schema_pb2.CollectionSchema(
         name=collection.name,
@@ -129,7 +145,7 @@ def _schema(
     while collection.vector(pk) is not None:
         pk += "_"
     field = schema.fields.add(name=pk, is_primary_key=True)
-    if collection.id_types == {"int"} and not _hashes(connection, collection):
+    if collection.id_types == {"int"} and not _hashes(product, collection):
         field.data_type = DataType.Int64
     else:
         field.data_type = DataType.VarChar
@@ -138,16 +154,16 @@ def _schema(
     for spec in collection.vectors:
         _add_vector(schema, spec, pk)
     for described in options.get("fields", ()):
-        _add_scalar(schema, described, connection)
+        _add_scalar(schema, described, product)
     if options.get("partition_key"):
         for field in schema.fields:
             field.is_partition_key = field.name == options["partition_key"]
     return schema
 
 
-def _hashes(connection: Connection, collection: Collection) -> bool:
+def _hashes(product: Product, collection: Collection) -> bool:
     """Whether namespaced integers become hashes, for want of a container."""
-    return connection.product().lite and any(collection.namespaces)
+    return product.lite and any(collection.namespaces)
 
 
 def _add_vector(schema: schema_pb2.CollectionSchema, spec: VectorSpec, pk: str) -> None:
@@ -167,11 +183,11 @@ def _add_vector(schema: schema_pb2.CollectionSchema, spec: VectorSpec, pk: str) 
 
 
 def _add_scalar(
-    schema: schema_pb2.CollectionSchema, described: Mapping[str, Any], connection: Connection
+    schema: schema_pb2.CollectionSchema, described: Mapping[str, Any], product: Product
 ) -> None:
     number = DataType.Value(described["type"])
     nullable = bool(described.get("nullable"))
-    if number not in SCALAR_TYPES or (nullable and not connection.product().since(2, 5)):
+    if number not in SCALAR_TYPES or (nullable and not product.since(2, 5)):
         return  # the dynamic field holds it
     field = schema.fields.add(name=described["name"], data_type=number, nullable=nullable)
     if "element" in described:
@@ -200,15 +216,17 @@ def _index(spec: VectorSpec, capabilities: Capabilities) -> dict[str, object]:
     given = {name.lower(): value for name, value in spec.index.items()}
     kind = str(given.get("index_type") or given.get("type") or "").lower()
     name = _INDEX_NAMES.get(kind, "HNSW")
+    name = _QUANTISED.get((name, given.get("quantisation")), name)
     if spec.kind == "sparse":
         name = name if name.startswith("SPARSE") else "SPARSE_INVERTED_INDEX"
     elif spec.dtype == "binary":
-        name = name if name.startswith("BIN") else "BIN_FLAT"
+        name = "BIN_IVF_FLAT" if "IVF" in name else "BIN_FLAT"
     elif name.startswith(("SPARSE", "BIN")):
         name = "HNSW"
     params = {_PARAM_NAMES[key]: value for key, value in given.items() if key in _PARAM_NAMES}
-    if name == "HNSW":
+    if name in ("HNSW", "HNSW_SQ"):
         params = {"M": params.get("M", 16), "efConstruction": params.get("efConstruction", 200)}
+        params |= {"sq_type": "SQ8"} if name == "HNSW_SQ" else {}
     else:
         params = {"nlist": params.get("nlist", 1024)} if "IVF" in name else {}
     return {"index_type": name, "metric_type": _METRIC_NAMES[metric], "params": params}

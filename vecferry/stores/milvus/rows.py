@@ -169,13 +169,25 @@ def make_row(shape: Shape, point: Point) -> Row:
     vectors = tuple(
         wire_bytes(column, point.image.vectors.get(column.name)) for column in shape.vectors
     )
-    payload = decode_payload(point.image.payload)
+    cells, payload, carried = split_payload(shape, point.image.payload)
+    return Row(point.key, place, vectors, cells, dynamic_field(shape, point.key, payload, carried))
+
+
+def split_payload(
+    shape: Shape, data: bytes
+) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+    """Return the cells of the scalar fields, the fields beside them, and those to carry.
+
+    Raises:
+        RecordError: A field that needs a value has none.
+    """
+    payload = decode_payload(data)
     carried: dict[str, Any] = {}
     cells = tuple(_take(shape, column, payload, carried) for column in shape.scalars)
     for name in (shape.pk.name, META, *(column.name for column in shape.vectors)):
         if name in payload:  # a field of the schema has that name
             carried[name] = payload.pop(name)
-    return Row(point.key, place, vectors, cells, _meta(shape, point.key, payload, carried))
+    return cells, payload, carried
 
 
 def _take(shape: Shape, column: Column, payload: dict[str, Any], carried: dict[str, Any]) -> Any:
@@ -192,7 +204,14 @@ def _take(shape: Shape, column: Column, payload: dict[str, Any], carried: dict[s
     return held.value
 
 
-def _meta(shape: Shape, key: Key, payload: dict[str, Any], carried: dict[str, Any]) -> bytes:
+def dynamic_field(
+    shape: Shape, key: Key, payload: dict[str, Any], carried: dict[str, Any]
+) -> bytes:
+    """Return what the dynamic field holds, ``b""`` where there is none.
+
+    Raises:
+        RecordError: It would be too large, or there is none and it would hold something.
+    """
     if shape.dynamic:
         packed = encode_payload(pack(payload, key, carried))
         if len(packed) > JSON_BYTES_MAX:

@@ -33,6 +33,7 @@ METRICS: Mapping[str, Metric] = {
 OPTIONS = "milvus"
 """The key in a collection's options under which Milvus' own words are."""
 
+_NAME = "[A-Za-z_][A-Za-z0-9_]{0,254}"
 _NO_COLLECTION = (100, 4)
 _NO_INDEX = (700, 25, 11)
 
@@ -45,8 +46,13 @@ def capabilities_of(product: Product) -> Capabilities:
     if product.since(2, 6):
         dtypes |= {"int8"}
     metrics: set[Metric] = {"cosine", "dot", "l2"}
+    types = {"hnsw", "flat", "ivf_flat", "autoindex"}
+    quantised = {"ivf_flat/scalar"}
     if not product.lite:
         metrics |= {"hamming", "jaccard"}
+        types |= {"diskann"}
+    if product.since(2, 5):
+        quantised |= {"hnsw/scalar"}
     return Capabilities(
         id_types=frozenset({"int", "str"}),
         # Milvus 2.3 cannot read the largest int64 back, nor delete the smallest
@@ -62,6 +68,11 @@ def capabilities_of(product: Product) -> Capabilities:
         positions=not product.lite,
         embedded=product.lite,
         unnamed_vector="vector",
+        dim_max=32_768,
+        collection_name=_NAME,
+        vector_name=_NAME,
+        index_types=frozenset(types),
+        quantisations=frozenset(quantised),
     )
 
 
@@ -144,12 +155,14 @@ def load_state(connection: Connection, name: str) -> int:
     return int(reply.state)
 
 
-def describe(connection: Connection, name: str, capabilities: Capabilities) -> Collection:
-    """Return the schema as Milvus reports it; a metric only from its index."""
+def describe(
+    connection: Connection, name: str, capabilities: Capabilities
+) -> tuple[Collection, Shape]:
+    """Return the schema as Milvus reports it, a metric only from its index; and its shape."""
     shape, reply = look(connection, name, capabilities)
     known = indexes(connection, name)
     spaces = tuple(sorted(namespace_of(one) for one in shape.partitions))
-    return Collection(
+    collection = Collection(
         name=name,
         vectors=tuple(_spec(column, known.get(column.name, {})) for column in shape.vectors),
         id_types=frozenset({"int" if shape.int_keys else "str"}),
@@ -157,6 +170,7 @@ def describe(connection: Connection, name: str, capabilities: Capabilities) -> C
         namespaces=spaces if shape.partitioned and len(spaces) > 1 else (),
         options={OPTIONS: _options(shape, reply)},
     )
+    return collection, shape
 
 
 def _spec(column: Column, index: Mapping[str, object]) -> VectorSpec:

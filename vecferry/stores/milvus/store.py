@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from vecferry.errors import VecferryError
-from vecferry.model import Collection, Key, Point, Vector
-from vecferry.ports import Bounds, Failure, Hit, Ref, Since, Write
+from vecferry.model import Collection, Image, Key, Point, Vector
+from vecferry.ports import Bounds, Failure, Fit, Hit, Ref, Since, Write
 from vecferry.settings import StoreSettings
 from vecferry.stores.milvus import creation, query, read, scan, schema, search, write
 from vecferry.stores.milvus.connect import Connection, Product
+from vecferry.stores.milvus.fit import fit_image
 from vecferry.stores.milvus.shape import Shape
 
 
@@ -44,7 +45,8 @@ class MilvusStore:
         partitions, consistency, shards.
         """
         self._product()
-        return schema.describe(self._connection, name, self.capabilities)
+        collection, self._shapes[name] = schema.describe(self._connection, name, self.capabilities)
+        return collection
 
     def create(self, collection: Collection) -> None:
         """Create a collection with its indexes and load it; see the port."""
@@ -124,6 +126,17 @@ class MilvusStore:
         except VecferryError:
             self._shapes.pop(ref.name, None)  # it may have been made anew, with another schema
             raise
+
+    def fit(self, collection: Collection, key: Key, image: Image) -> list[Fit]:
+        """Return what would not be held as it is; see the port.
+
+        The collection that was described last under that name, else one that
+        would be made from the schema.
+        """
+        shape = self._shapes.get(collection.name)
+        if shape is None:
+            shape = creation.planned_shape(self._product(), collection, self.capabilities)
+        return fit_image(shape, key, image)
 
     def search(
         self, ref: Ref, vector: str, queries: Sequence[Vector], k: int, *, exact: bool = True

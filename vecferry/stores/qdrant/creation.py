@@ -87,13 +87,31 @@ def _fill_dense(params: Any, spec: VectorSpec) -> None:
         params.datatype = _DATATYPES[spec.dtype]
     if spec.kind == "multi":
         params.multivector_config.comparator = qdrant.MultiVectorComparator.MaxSim
-    if spec.index.get("type") != "hnsw":
+    kind = spec.index.get("type")
+    if kind == "flat":
+        params.hnsw_config.m = 0  # no links: every search reads all
+    elif kind == "hnsw":
+        _fill_known(params.hnsw_config, spec.index)
+    else:
         return
-    _fill_known(params.hnsw_config, spec.index)
-    _fill_known(params.quantization_config, spec.index.get("quantization"))
+    _fill_quantisation(params.quantization_config, spec.index)
     on_disk = spec.index.get("vectors_on_disk")
     if isinstance(on_disk, bool):
         params.on_disk = on_disk
+
+
+def _fill_quantisation(config: Any, index: Mapping[str, object]) -> None:
+    own = index.get("quantization")
+    if isinstance(own, Mapping):
+        _fill_known(config, own)
+        return
+    match index.get("quantisation"):
+        case "scalar":
+            config.scalar.type = qdrant.QuantizationType.Int8
+        case "product":
+            config.product.compression = qdrant.CompressionRatio.x16
+        case "binary":
+            config.binary.SetInParent()
 
 
 def _fill_sparse(params: Any, spec: VectorSpec) -> None:

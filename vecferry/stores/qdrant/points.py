@@ -28,6 +28,10 @@ CAPABILITIES = Capabilities(
     multi=True,
     several_vectors=True,
     normalises=True,
+    dim_max=65_536,
+    collection_name=r"[^<>:\"/\\|?*\x00-\x1f]{1,255}",
+    index_types=frozenset({"hnsw", "flat"}),
+    quantisations=frozenset({"scalar", "product", "binary"}),
     # while replicas of a cluster change one after the other, a read of all gives no point
     freshness_s=1.0,
 )

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from vecferry.errors import ConfigError
-from vecferry.model import Collection, Key, Point, Vector
-from vecferry.ports import Bounds, Capabilities, Failure, Hit, Ref, Since, Write
+from vecferry.model import Collection, Image, Key, Point, Vector
+from vecferry.ports import Bounds, Capabilities, Failure, Fit, Hit, Ref, Since, Write
 from vecferry.settings import StoreSettings
 from vecferry.stores.qdrant.connect import Connection, NotConnectedError
+from vecferry.stores.qdrant.fit import fit_image
 from vecferry.stores.qdrant.points import CAPABILITIES
 from vecferry.stores.qdrant.read import Reads
 from vecferry.stores.qdrant.scan import Scans
@@ -88,6 +89,10 @@ class QdrantStore:
     def write(self, ref: Ref, writes: Sequence[Write]) -> list[Failure]:
         """Upsert and delete; return only when applied, with what was refused."""
         return self._writes.write(ref, writes)
+
+    def fit(self, collection: Collection, key: Key, image: Image) -> list[Fit]:
+        """Return what a collection of this schema would not hold of the image as it is."""
+        return fit_image(key, image, {spec.name: spec for spec in collection.vectors})
 
     def search(
         self, ref: Ref, vector: str, queries: Sequence[Vector], k: int, *, exact: bool = True

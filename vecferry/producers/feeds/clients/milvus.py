@@ -57,7 +57,8 @@ def judge(attempts: Attempts | None) -> Judge:
 def _capturing(touches: Callable[[Asked, Shape], _Touches]) -> Callable[[Asked], Steps]:
     def flow(asked: Asked) -> Steps:
         shape = yield from shape_of(asked)
-        feed, arguments = asked.captive.feed, asked.arguments
+        # to where the alias led when it was looked up: it may be switched before this is sent
+        feed, arguments = asked.captive.feed, asked.arguments | {"collection_name": shape.name}
         if shape.name not in feed.collections:
             return (yield Ask(asked.method, arguments))
         if arguments.get("_async"):

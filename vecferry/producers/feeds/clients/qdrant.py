@@ -84,6 +84,9 @@ def _capturing(touches: _Touches, *, waits: bool = True) -> Callable[[Asked], St
     def flow(asked: Asked) -> Steps:
         collection = yield from real_name(asked)
         feed, arguments = asked.captive.feed, asked.arguments
+        if waits:
+            # to where the alias led when it was looked up: it may be switched before this is sent
+            arguments = arguments | {"collection_name": collection}
         if collection not in feed.collections:
             return (yield Ask(asked.method, arguments))
         found = touches(collection, arguments)

@@ -33,7 +33,7 @@ def uploads(
 
     def flow(asked: Asked) -> Steps:
         collection = yield from _name(asked, real_name)
-        feed, given = asked.captive.feed, asked.arguments
+        feed, given = asked.captive.feed, asked.arguments | {"collection_name": collection}
         if collection not in feed.collections:
             return (yield Ask(asked.method, given))
         if asked.client.__class__.__name__.startswith("Async"):

@@ -24,7 +24,8 @@ class Live:
         oldest_intent_s: The age of the oldest write without its end, in seconds.
         rescans: Scopes that are to be read again.
         feeds: The processes that feed: name, writer, host, pid, version, in
-            flight, and when they were last heard, Unix milliseconds by their own clock.
+            flight, names that they wrote and that do not move, and when they were
+            last heard, Unix milliseconds by their own clock.
         writers: Those that should write against those that do.
     """
 
@@ -136,7 +137,7 @@ def _worst(lags: Any) -> float | None:
 
 
 def _feed(record: ControlRecord) -> dict[str, Any]:
-    told = ("writer", "host", "pid", "version", "in_flight")
+    told = ("writer", "host", "pid", "version", "in_flight", "passed_by")
     known = {each: record.body[each] for each in told if each in record.body}
     return {"name": record.name, **known, "seen_at_ms": record.at_ms}
 

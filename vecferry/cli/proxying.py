@@ -5,12 +5,10 @@ import contextlib
 import signal
 from pathlib import Path
 
-from rich.markup import escape
-
 from vecferry.cli.migration import Migration
 from vecferry.cli.output import err
-from vecferry.cli.sidecar import make_feed
-from vecferry.errors import ConfigError, TransientError
+from vecferry.cli.sidecar import make_feed, say_what_is_captured
+from vecferry.errors import ConfigError
 from vecferry.producers.feeds import Feed
 from vecferry.producers.feeds.proxy import Proxy, ProxyOptions
 
@@ -40,13 +38,7 @@ def run_proxy(
         on_log_down="rescan" if on_log_down == "rescan" else "refuse",
     )
     with contextlib.closing(feed):
-        try:
-            moved = feed.collections
-        except TransientError as error:
-            # reads are never interrupted: it serves them, and refuses writes until the log is there
-            err.print(f"[yellow]writes wait for the log:[/] {escape(str(error))}")
-        else:
-            err.print(f"writes to {escape(', '.join(sorted(moved)))} are captured", soft_wrap=True)
+        say_what_is_captured(feed)  # without the log it serves reads: they are never interrupted
         asyncio.run(_serve(feed, options, migration.settings.capture.request_max_s))
 
 

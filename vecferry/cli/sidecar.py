@@ -5,8 +5,11 @@ import signal
 from pathlib import Path
 from typing import Unpack
 
+from rich.markup import escape
+
 from vecferry.cli.migration import Migration
-from vecferry.errors import ConfigError
+from vecferry.cli.output import err
+from vecferry.errors import ConfigError, TransientError
 from vecferry.producers.feeds import Feed
 from vecferry.producers.feeds.options import FeedOptions
 from vecferry.settings import Settings
@@ -28,6 +31,21 @@ def make_feed(settings: Settings, bootstrap_servers: str, **more: Unpack[FeedOpt
     }
     options.update(more)
     return Feed(settings.name, bootstrap_servers, **options)
+
+
+def say_what_is_captured(feed: Feed) -> None:
+    """Say it to whoever starts a server; one whose log is away begins all the same.
+
+    Raises:
+        ConfigError: The migration was never prepared, or Kafka refuses us.
+    """
+    try:
+        moved = feed.collections
+    except TransientError as error:
+        # nothing but writes waits for it
+        err.print(f"[yellow]writes wait for the log:[/] {escape(str(error))}")
+    else:
+        err.print(f"writes to {escape(', '.join(sorted(moved)))} are captured", soft_wrap=True)
 
 
 def serve_sidecar(
@@ -63,6 +81,8 @@ def serve_sidecar(
     bootstrap_servers = migration.connection.bootstrap_servers
     with contextlib.closing(make_feed(settings, bootstrap_servers, name=name)) as feed:
         server = make_server(feed, limits, host, port)
+        say_what_is_captured(feed)
+        err.print(f"the sidecar on http://{host}:{port}, its fields on /docs", soft_wrap=True)
         for number in (signal.SIGINT, signal.SIGTERM):
             # once it has ended for a signal, the server raises that again: the feed is closed first
             signal.signal(number, lambda *_: None)

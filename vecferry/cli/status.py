@@ -102,7 +102,10 @@ def _spelled(feed: dict[str, Any]) -> str:
     where = f"{feed.get('host', '?')} process {feed.get('pid', '?')}"
     flight = f", {feed['in_flight']} in flight" if "in_flight" in feed else ""
     seen_s = max(0.0, time.time() - feed["seen_at_ms"] / 1_000)
-    return f"{named}{where}, version {feed.get('version', '?')}{flight}, seen {seen_s:.0f} s ago"
+    passed_by = feed.get("passed_by")
+    past = f", writes also what does not move: {', '.join(passed_by)}" if passed_by else ""
+    version = feed.get("version", "?")
+    return f"{named}{where}, version {version}{flight}, seen {seen_s:.0f} s ago{past}"
 
 
 def _add_writers(table: Table, document: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ def control() -> Any:
     control = MemoryControl()
     told = {"host": "h", "pid": 7, "version": "0.1.0", "in_flight": 2}
     control.append("process", "feed/a", {"writer": "api", **told})
-    control.append("process", "feed/b", {"writer": "[cron]", **told})
+    control.append("process", "feed/b", {"writer": "[cron]", **told, "passed_by": ["doc", "live"]})
     return control
 
 
@@ -42,6 +42,8 @@ def test_expected_missing_and_unexpected_writers_are_told(control: Any, capsys: 
     assert "api, h process 7, version 0.1.0, 2 in flight, seen" in text
     assert "api: 1 of 3, 2 missing" in text
     assert "not expected: [cron], 1 of them" in text
+    assert text.count("writes also what does not move") == 1
+    assert "does not move: doc, live" in text
 
 
 def test_the_operators_word_is_told_with_its_reason(control: Any, capsys: Any) -> None:

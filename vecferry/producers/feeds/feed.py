@@ -206,7 +206,7 @@ class Feed:
 
     async def begun(self, begin: Callable[[], OpenWrite]) -> OpenWrite:
         """Begin a write in one of the feed's own threads; cancelled, it ends unsent."""
-        begun = self._threads.submit(begin)
+        begun = self._submit(begin)
         try:
             return await asyncio.wrap_future(begun)
         except asyncio.CancelledError:
@@ -215,11 +215,20 @@ class Feed:
 
     async def in_thread(self, call: Callable[[], _T]) -> _T:
         """Call what waits for Kafka in one of the feed's own threads."""
-        return await asyncio.wrap_future(self._threads.submit(call))
+        return await asyncio.wrap_future(self._submit(call))
 
     def in_background(self, call: Callable[[], None]) -> None:
         """Call what ends a write, from an event loop: it hardly ever waits, but may."""
-        self._threads.submit(call)
+        try:
+            self._threads.submit(call)
+        except RuntimeError:
+            call()  # the feed was closed meanwhile, or the interpreter ends: its threads are gone
+
+    def _submit(self, call: Callable[[], _T]) -> "Future[_T]":
+        try:
+            return self._threads.submit(call)
+        except RuntimeError as error:
+            raise ConfigError("this feed was closed: make another one") from error
 
     def close(self) -> None:
         """Deliver what is queued and deregister; takes a few seconds at most where Kafka is away."""
@@ -238,7 +247,10 @@ class Feed:
         self, collection: str, make: Callable[[Desk], ToldWrite], has_keys: bool = True
     ) -> OpenWrite:
         session = self._opened()
-        if collection not in session.collections or not has_keys:
+        if collection not in session.collections:
+            session.pass_by(collection)
+            return OpenWrite()
+        if not has_keys:
             return OpenWrite()
         desk = self._desk(session)
         try:

@@ -30,6 +30,7 @@ _ANSWER_S = 5.0  # how long Kafka may take to answer a process that begins
 _APPEND_S = 10.0
 _CLOSE_S = 5.0
 _BRIEF_S = 0.5
+_PASSED_BY_MAX = 20
 
 
 class LogUnavailable(TransientError):  # noqa: N818 - the name says what is known
@@ -119,6 +120,7 @@ class Session:
         self._prefix = uuid.uuid4().hex[:16]
         self._lock = threading.Condition()
         self._inside = 0  # threads that use the publisher now
+        self._passed_by: set[str] = set()
         self.in_flight = 0
         self._member: Membership | None = None
         try:
@@ -250,6 +252,11 @@ class Session:
                 f"the rescan of {collection!r} is not on record: {error}"
             ) from error
 
+    def pass_by(self, collection: str) -> None:
+        """Note a name that was written and does not move: perhaps an alias, or misspelt."""
+        if len(self._passed_by) < _PASSED_BY_MAX:
+            self._passed_by.add(collection)
+
     def count(self, change: int) -> None:
         """Count a write that begins (1) or ends (-1)."""
         with self._lock:
@@ -293,6 +300,7 @@ class Session:
         return {
             "writer": self._options.name,
             "in_flight": self.in_flight,
+            "passed_by": sorted(self._passed_by.copy()),
             "on_log_down": self._options.on_log_down,
             "lease_s": LEASE_S,
         }

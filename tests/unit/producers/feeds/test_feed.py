@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from vecferry.errors import ConfigError
 from vecferry.model import Key, key_bytes
 from vecferry.producers.feeds import Feed, OpenWrite, register
 from vecferry.producers.feeds import feed as feeds
@@ -119,6 +120,32 @@ def test_the_registrys_password_reaches_the_log_and_is_never_shown() -> None:
     assert settings.schema_registry_password.get_secret_value() == "hidden"
     assert "hidden" not in repr(options)
     assert Options().log_settings("127.0.0.1:1").schema_registry_password is None
+
+
+def test_names_that_do_not_move_are_told_because_one_may_be_an_alias() -> None:
+    feed = single()
+    for name in ("live", "docs", *map(str, range(100))):
+        feed.begin(name, [1]).done()
+    assert feed.member is not None
+    told = feed.member.tell()["passed_by"]
+    assert isinstance(told, list)
+    assert "live" in told
+    assert "docs" not in told
+    assert len(told) == 20
+
+
+def test_a_feed_that_is_closed_under_a_coroutine_ends_its_write_in_peace() -> None:
+    feed = single()
+
+    async def main() -> None:
+        async with feed.awriting("docs", [1]):
+            feed.close()
+        with pytest.raises(ConfigError, match="closed"):
+            async with feed.awriting("docs", [2]):
+                raise AssertionError("it must not be sent")
+
+    asyncio.run(main())
+    assert keys(feed, INTENT) == {b"4:docs0:i1"}
 
 
 def test_the_reply_can_name_more_keys_and_a_position() -> None:

@@ -40,9 +40,11 @@ class Debts:
 
     def over(self, collection: str, delay_s: float = 0.0) -> None:
         """Say that such a write ended; its collection is owed from now on, or after a delay."""
+        self.owe(
+            collection, delay_s
+        )  # first: whoever closes the feed meanwhile must see one of them
         with self._lock:
             self._out -= 1
-        self.owe(collection, delay_s)
 
     def owe(self, collection: str, delay_s: float = 0.0) -> None:
         """Owe a rescan that may begin in ``delay_s`` or later; a thread tries to pay until it can."""

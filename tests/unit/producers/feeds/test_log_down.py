@@ -7,6 +7,7 @@ import pytest
 
 from vecferry.errors import ConfigError, HaltError
 from vecferry.producers.feeds import Feed, LogUnavailable
+from vecferry.producers.feeds.debts import Debts
 from vecferry.record import HintKind
 from vecferry.testing.feeds import kinds, rescans, single
 from vecferry.testing.waiting import wait_until
@@ -115,6 +116,23 @@ def test_a_process_with_a_debt_does_not_deregister() -> None:
     write.done()
     assert feed.member is not None
     assert feed.member.ended == "abandoned"
+
+
+def test_at_no_moment_does_an_ended_write_look_as_if_nothing_were_owed() -> None:
+    debts = Debts(lambda collection: None)
+    seen = []
+    owe = debts.owe
+
+    def watched(collection: str, delay_s: float = 0.0) -> None:
+        seen.append(debts.outstanding)  # a close that looks here would deregister in order
+        owe(collection, delay_s)
+
+    debts.owe = watched  # type: ignore[method-assign]
+    debts.sent()
+    debts.over("docs", 60.0)
+    debts.stop()
+    assert seen == [True]
+    assert debts.outstanding
 
 
 def test_a_process_without_one_does() -> None:

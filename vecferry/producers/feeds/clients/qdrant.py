@@ -129,6 +129,20 @@ def _recovered(asked: Asked) -> Steps:
     return (yield from _whole("a snapshot was recovered")(asked))
 
 
+def _made(flow: Callable[[Asked], Steps]) -> Callable[[Asked], Steps]:
+    def made(asked: Asked) -> Steps:
+        if asked.arguments.get("init_from") is not None:  # of clients and servers before 1.16
+            collection = yield from real_name(asked)
+            if collection in asked.captive.feed.collections:
+                raise ConfigError(
+                    f"{asked.method} with init_from is not captured: the server copies points in "
+                    "the background, and nobody would know when to read them"
+                )
+        return (yield from flow(asked))
+
+    return made
+
+
 _MOVES_POINTS = (
     models.DropShardingKeyOperation,
     getattr(models, "ReplicatePointsOperation", models.DropShardingKeyOperation),
@@ -146,7 +160,7 @@ DEFAULT_BATCH_SIZE info init_options cluster_status cluster_telemetry
 collection_cluster_info recover_current_peer
 collection_exists get_collection get_collections get_optimizations
 get_aliases get_collection_aliases update_collection_aliases
-create_collection update_collection create_payload_index delete_payload_index
+update_collection create_payload_index delete_payload_index
 create_vector_name create_shard_key list_shard_keys
 count facet retrieve scroll query_points query_points_groups query_batch_points
 search_matrix_offsets search_matrix_pairs
@@ -180,7 +194,8 @@ RULES = Rules(
         "upload_points": _UPLOAD,
         "upload_collection": _UPLOAD,
         "delete_collection": _whole("the collection was deleted"),
-        "recreate_collection": _whole("the collection was made anew"),
+        "create_collection": _made(directly),
+        "recreate_collection": _made(_whole("the collection was made anew")),
         "delete_shard_key": _whole("a shard key was deleted"),
         "delete_vector_name": _whole("a vector was taken from every point"),
         "recover_snapshot": _recovered,

@@ -174,6 +174,19 @@ def test_a_snapshot_is_recovered_only_where_its_end_is_known(scene: QdrantScene)
     assert scene.feed.hints() == []
 
 
+@pytest.mark.filterwarnings("ignore:.recreate_collection. method is deprecated")
+@pytest.mark.parametrize("method", ["create_collection", "recreate_collection"])
+def test_a_collection_that_the_server_fills_in_the_background_is_refused(
+    scene: QdrantScene, method: str
+) -> None:
+    with pytest.raises(ConfigError, match="init_from"):
+        getattr(scene.client, method)("docs", vectors_config=VECTORS[""], init_from="others")
+    assert scene.feed.hints() == []
+    assert scene.original.count("docs").count == 3
+    scene.client.create_collection("more", vectors_config=VECTORS[""])
+    assert scene.rescans() == []
+
+
 def test_an_alias_is_followed_at_each_request(scene: QdrantScene) -> None:
     def point_at(name: str) -> None:
         change = models.CreateAliasOperation(

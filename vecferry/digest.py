@@ -173,7 +173,7 @@ def _header(kind: str, name: str, dtype: str, sizes: tuple[int, ...]) -> bytes:
 
 def _direction(vector: Dense | Multi, tolerance: float) -> bytes:
     """Return the direction on the grid as little-endian int32, or the raw bytes of what has none."""
-    values = _floats(vector.dtype, vector.data)
+    values = floats(vector.dtype, vector.data)
     if values is None or not values.size or tolerance < _TOLERANCE_MIN:
         return vector.data
     rows = values.reshape(-1, vector.dim)
@@ -185,7 +185,8 @@ def _direction(vector: Dense | Multi, tolerance: float) -> bytes:
     return grid.tobytes()
 
 
-def _floats(dtype: Dtype, data: bytes) -> npt.NDArray[np.float64] | None:
+def floats(dtype: Dtype, data: bytes) -> npt.NDArray[np.float64] | None:
+    """Return the components of a type of floats as float64, exactly; None for other types."""
     match dtype:
         case "float32":
             return np.frombuffer(data, "<f4").astype(np.float64)

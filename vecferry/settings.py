@@ -5,7 +5,6 @@ A variable names a setting by its path: ``VECFERRY_SOURCE__API_KEY`` is
 object never shows one.
 """
 
-import difflib
 import json
 import os
 import re
@@ -28,6 +27,8 @@ from pydantic import (
 from vecferry.errors import ConfigError
 from vecferry.model import Metric
 from vecferry.plan_settings import IndexSettings, PlanSettings
+from vecferry.setting_problems import explain
+from vecferry.transform_settings import TransformSettings
 
 _PREFIX = "VECFERRY_"
 _HAS_PASSWORD = re.compile(r"\s*(\w[\w+.-]*://[^/]*|[^/]*:[^/]*)@")
@@ -112,6 +113,8 @@ class CollectionSettings(_Frozen):
     """Fields whose loss is accepted, by the names that ``plan`` prints."""
     index: IndexSettings = IndexSettings()
     """Where the target's index should be another than the source's."""
+    transforms: tuple[TransformSettings, ...] = ()
+    """What is done to each point on its way to the target, in this order (docs/transforms.md)."""
 
 
 class LogSettings(_Frozen):
@@ -167,6 +170,8 @@ class LogSettings(_Frozen):
 class SnapshotSettings(_Frozen):
     """Reading everything that the source holds."""
 
+    mode: Literal["full", "seeded"] = "full"
+    """``seeded``: the target was restored from a native snapshot; only what differs there is moved."""
     workers: int = Field(default=1, ge=0, le=64)
     """Processes that ``up`` starts."""
     chunk_points: int = Field(default=10_000, ge=1)
@@ -336,7 +341,7 @@ def parse_settings(
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        lines = [_explain(problem) for problem in error.errors(include_input=False)]
+        lines = [explain(problem, Settings) for problem in error.errors(include_input=False)]
         raise ConfigError(f"{where}: " + "; ".join(lines)) from None
 
 
@@ -372,25 +377,3 @@ def _flat(prefix: str, table: Mapping[str, Any]) -> list[tuple[str, Any]]:
         path = f"{prefix}.{name}" if prefix else name
         pairs += _flat(path, value) if isinstance(value, Mapping) else [(path, value)]
     return pairs
-
-
-def _explain(problem: Any) -> str:
-    path = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        known = _fields_at(problem["loc"][:-1])
-        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"it may be one of {', '.join(known)}"
-        return f"{path!r} is not a setting: {hint}"
-    if problem["type"] == "missing":
-        return f"{path!r} is missing"
-    return f"{path!r}: {problem['msg'].removeprefix('Value error, ')}" if path else problem["msg"]
-
-
-def _fields_at(loc: tuple[Any, ...]) -> list[str]:
-    model: Any = Settings
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation
-        model = getattr(annotation, "__args__", (annotation,))[0]
-    return sorted(model.model_fields)

@@ -51,6 +51,7 @@ def report_document(report: FullReport) -> dict[str, Any]:
         "equal": report.is_equal,
         "points": {"source": report.source_points, "target": report.target_points},
         "counts": {"source": report.source_count, "target": report.target_count},
+        "left_out": report.left_out,
         "digest": report.digest,
         "unequal_buckets": report.unequal_buckets,
         "mismatches": [
@@ -67,6 +68,10 @@ def show_report(report: FullReport) -> None:
         f"{escape(report.collection)}: {verdict}: {report.source_points:,} points in the source, "
         f"{report.target_points:,} in the target, digest {report.digest[:16]}…"
     )
+    if report.left_out:
+        out.print(
+            f"  the transforms leave {report.left_out:,} points of the source out of the target"
+        )
     for side, passed, counted in (
         ("source", report.source_points, report.source_count),
         ("target", report.target_points, report.target_count),

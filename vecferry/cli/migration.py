@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from vecferry.log.topics import Topics
 from vecferry.mapping.plan import Plan, Side, plan_mapping
 from vecferry.mapping.resolve import resolve_collections
 from vecferry.mapping.sample import Sample, take_sample, try_sample
+from vecferry.mapping.transforms import Preview, Transforms, load_transforms
 from vecferry.parity.full import Pair
 from vecferry.ports import Store
 from vecferry.settings import Settings, load_settings
@@ -38,15 +39,20 @@ class Both:
         source, target: The stores.
         plans: One for each collection, in the order of the file.
         samples: Their points that were tried, where they were asked for.
+        transforms: Of each collection.
     """
 
     source: Store
     target: Store
     plans: tuple[Plan, ...]
     samples: tuple[Sample, ...] = ()
+    transforms: tuple[Transforms, ...] = ()
 
     def pairs(self, tolerance: float) -> list[Pair]:
-        """Return what parity compares, with the tolerance where the target normalises."""
+        """Return what parity compares, with the tolerance where the target normalises.
+
+        A function among the transforms has a tolerance of its own for what it makes.
+        """
         normalises = self.target.capabilities.normalises
         return [
             Pair(
@@ -57,9 +63,11 @@ class Both:
                     spec.name: tolerance
                     for spec in plan.collection.vectors
                     if normalises and spec.metric == "cosine" and spec.kind != "sparse"
-                },
+                }
+                | plan.mapping.rename(transforms.tolerances()),
+                transforms,
             )
-            for plan in self.plans
+            for plan, transforms in zip(self.plans, self.transforms, strict=True)
         ]
 
     def require_accepted(self) -> None:
@@ -159,8 +167,9 @@ class Migration:
             source = _open(stack, self.settings, "source")
             target = _open(stack, self.settings, "target")
             existing = set(target.collections())
-            plans, samples = [], []
+            plans, samples, transforms = [], [], []
             for entry in resolve_collections(self.settings.collections, source.collections()):
+                transforms.append(load_transforms(entry.transforms, self.path.parent))
                 side = Side(source.describe(entry.source), source.capabilities)
                 there = target.describe(entry.target) if entry.target in existing else None
                 plan = plan_mapping(
@@ -169,10 +178,12 @@ class Migration:
                 if sample:
                     wanted = self.settings.plan.sample
                     points = take_sample(source, plan.mapping.source, wanted, pages=pages)
-                    plan = try_sample(plan, target, points)
+                    preview = Preview(transforms[-1], plan.mapping)
+                    plan = try_sample(plan, target, points, preview)
+                    plan = replace(plan, warnings=(*plan.warnings, *preview.warnings()))
                     samples.append(points)
                 plans.append(plan)
-            yield Both(source, target, tuple(plans), tuple(samples))
+            yield Both(source, target, tuple(plans), tuple(samples), tuple(transforms))
 
     @property
     def _same_vendor(self) -> bool:

@@ -7,6 +7,8 @@ from vecferry.errors import ConfigError
 from vecferry.log.control import Control
 from vecferry.log.topics import Premise, check_topics, create_topics
 from vecferry.mapping.names import Mapping
+from vecferry.mapping.resolve import entry_of
+from vecferry.mapping.transforms import Transforms, load_transforms
 from vecferry.ports import Ref
 
 _RECORD = "migration"
@@ -64,6 +66,28 @@ def prepared(migration: Migration, control: Control) -> list[Mapping]:
     ]
 
 
+def prepared_transforms(migration: Migration, control: Control) -> dict[str, Transforms]:
+    """Return the transforms of each collection, by its source's name, ready to run.
+
+    Raises:
+        ConfigError: They are not those that the migration was prepared with, or
+            a function of theirs cannot be used.
+    """
+    body = cast("dict[str, Any]", control.latest(_RECORD)[migration.settings.name].body)
+    names = [source for source, _ in body["collections"]]
+    found = {}
+    for name, known in zip(names, body["transforms"], strict=True):
+        entry = entry_of(migration.settings.collections, name)
+        found[name] = load_transforms(entry.transforms, migration.path.parent)
+        if found[name].words() != known:
+            raise ConfigError(
+                f"collections.transforms of {name!r} are not those that {migration.settings.name!r} was "
+                f"prepared with: points that were written already would differ. Give a changed "
+                f"migration another name"
+            )
+    return found
+
+
 def _moves(migration: Migration, both: Both) -> dict[str, Any]:
     return {
         "source": migration.settings.source.type,
@@ -77,6 +101,7 @@ def _moves(migration: Migration, both: Both) -> dict[str, Any]:
             sorted(both.source.describe(plan.mapping.source.name).id_types) for plan in both.plans
         ],
         "vectors": [[list(pair) for pair in plan.mapping.vectors] for plan in both.plans],
+        "transforms": [each.words() for each in both.transforms],
     }
 
 
@@ -90,7 +115,7 @@ def _is_known(migration: Migration, both: Both, control: Control) -> bool:
     if record is None:
         return False
     wanted, known = _moves(migration, both), cast("dict[str, Any]", record.body)
-    for what in ("source", "target", "partitions", "collections", "vectors"):
+    for what in ("source", "target", "partitions", "collections", "vectors", "transforms"):
         if wanted[what] != known[what]:
             raise ConfigError(
                 f"the name {migration.settings.name!r} was used before for another migration: its {what} "
@@ -102,6 +127,9 @@ def _is_known(migration: Migration, both: Both, control: Control) -> bool:
 def _require_empty(migration: Migration, both: Both) -> None:
     allowed = {entry.source: entry.allow_not_empty for entry in migration.settings.collections}
     existing = set(both.target.collections())
+    if migration.settings.snapshot.mode == "seeded":
+        _require_seeded(both, existing)
+        return
     for plan in both.plans:
         name = plan.mapping.target.name
         if name not in existing or allowed.get(plan.mapping.source.name, False):
@@ -111,6 +139,15 @@ def _require_empty(migration: Migration, both: Both) -> None:
             raise ConfigError(
                 f"the target's collection {name!r} holds {points} points already: empty it, name another one, "
                 f"or set collections.allow_not_empty = true"
+            )
+
+
+def _require_seeded(both: Both, existing: set[str]) -> None:
+    for plan in both.plans:
+        if plan.mapping.target.name not in existing:
+            raise ConfigError(
+                f"the target has no collection {plan.mapping.target.name!r}, and snapshot.mode = 'seeded' "
+                f"says that it was restored there: restore it first, or leave the mode out"
             )
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from vecferry.cli.feeding import run_feed
 from vecferry.cli.migration import Migration
 from vecferry.cli.parent import end_with_parent
-from vecferry.cli.preparing import prepared
+from vecferry.cli.preparing import prepared, prepared_transforms
 from vecferry.cli.watching import Checker
 from vecferry.consumers.apply import Applier, ApplyLog, Target
 from vecferry.log.control import Control
@@ -19,16 +19,18 @@ from vecferry.log.hints import HintWriter
 from vecferry.log.members import Member
 from vecferry.log.publish import Publisher
 from vecferry.mapping.names import Mapping
+from vecferry.mapping.transforms import passage
 from vecferry.ports import Store
 from vecferry.producers.capture import CaptureWorker
 from vecferry.producers.chunks import ChunkBoard
 from vecferry.producers.event_log import EventLog
 from vecferry.producers.extras import extra_keys, hint_extras
 from vecferry.producers.feeds.lapsed import ask_for_lapsed
-from vecferry.producers.passes import Rescan
+from vecferry.producers.passes import Rescan, ask_extras_once
 from vecferry.producers.readback import newest_claims
 from vecferry.producers.rescan import RescanWorker
-from vecferry.producers.snapshot import SnapshotWorker
+from vecferry.producers.seeding import differing
+from vecferry.producers.snapshot import Select, SnapshotWorker
 from vecferry.stores import open_store
 
 _log = logging.getLogger(__name__)
@@ -113,9 +115,14 @@ def _registered(migration: Migration, control: Control, role: str) -> Iterator[M
 def _snapshot(shift: Shift) -> None:
     settings = shift.migration.settings
     board = ChunkBoard(shift.control, shift.member.name, shift.member.alive)
-    with shift.store("source") as source, shift.publisher() as publisher:
+    with (
+        shift.store("source") as source,
+        shift.publisher() as publisher,
+        _seeded(shift) as select,
+    ):
         log = shift.event_log(publisher)
         worker = SnapshotWorker(settings.snapshot, source, log, board, shift.stop)
+        worker.select = select
         if not shift.once:
             _await_capture(shift)
         if not worker.run(shift.names) or shift.once:
@@ -125,6 +132,22 @@ def _snapshot(shift: Shift) -> None:
             return _hint_extras(shift, source, publisher, rescan)
 
         RescanWorker(shift.control, worker, board, hint_extras, shift.stop).run(shift.names)
+
+
+@contextlib.contextmanager
+def _seeded(shift: Shift) -> Iterator[Select | None]:
+    """Open what tells which points a seeded target lacks; None where it began empty.
+
+    What only the target has is looked for once, after the first pass.
+    """
+    settings = shift.migration.settings
+    if settings.snapshot.mode != "seeded":
+        yield None
+        return
+    for name in shift.names:
+        ask_extras_once(shift.control, f"seeded/{name}", name, "the target was seeded")
+    with shift.migration.stores() as both:
+        yield differing(both.pairs(settings.parity.tolerance))
 
 
 def _await_capture(shift: Shift) -> None:
@@ -168,13 +191,14 @@ def _check(shift: Shift) -> None:
 
 def _apply(shift: Shift) -> None:
     migration = shift.migration
+    transforms = prepared_transforms(migration, shift.control)
     with shift.store("target") as target, shift.publisher() as publisher:
         log = ApplyLog(
             migration.connection, migration.topics, migration.codec, shift.control, publisher
         )
         targets = {
-            mapping.source.name: Target(target, mapping.target, mapping.apply)
-            for mapping in shift.mappings
+            name: Target(target, mapping.target, passage(transforms[name], mapping))
+            for name, mapping in zip(shift.names, shift.mappings, strict=True)
         }
         Applier(migration.settings, log, targets).run(shift.stop)
 

@@ -53,6 +53,11 @@ def run_all(migration: Migration, run: Run) -> Reached:
     Raises:
         HaltError: A role stopped because going on could lose data.
     """
+    if run.once and migration.settings.snapshot.mode == "seeded":
+        raise ConfigError(
+            "snapshot.mode = 'seeded' needs capture, which removes what only the target has: "
+            "leave --once out"
+        )
     stop = threading.Event()
     with _broker(migration), _signals(stop):
         premises = preparing.prepare(migration)

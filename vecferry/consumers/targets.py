@@ -1,15 +1,14 @@
 """Where the points of a collection go, and how a batch gets there."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from vecferry.consumers.progress import Entry
 from vecferry.errors import HaltError, RecordError
-from vecferry.model import Point, parse_key
+from vecferry.mapping.steps import Step
+from vecferry.model import Key, Point, parse_key
 from vecferry.ports import Ref, Write, WritePart
-
-Transform = Callable[[Point], Point | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +18,13 @@ class Target:
     Attributes:
         store: Shared by the writer threads.
         ref: The collection there.
-        transform: The point as the target shall hold it, None for one that it
-            shall not hold; the identity when left out.
+        transform: The points as the target shall hold them, None for one that it
+            shall not hold; the identity when left out. Called in the writer threads.
     """
 
     store: WritePart
     ref: Ref
-    transform: Transform | None = None
+    transform: Step | None = None
 
 
 class Refusal(NamedTuple):
@@ -51,42 +50,66 @@ def write_entries(
 
     Raises:
         Withheld: It said no; requests before that have been acknowledged.
-        UnknownOutcome, TransientError, RecordError: As the store says.
+        UnknownOutcome, TransientError, RecordError: As the store, or a transform, says.
         HaltError: A key's collection has no target.
     """
     refused: list[Refusal] = []
-    by_target: dict[str, tuple[list[Write], dict[object, bytes]]] = {}
+    arrived: dict[str, list[_Arrived]] = {}
     for key, entry in entries:
         try:
-            write = _write(targets, key, entry)
-        except RecordError as error:
-            refused.append(Refusal(key, str(error), type(error).__name__))
+            parsed = parse_key(key)
+        except ValueError as error:
+            refused.append(Refusal(key, str(error), RecordError.__name__))
             continue
-        writes, keys = by_target.setdefault(write.key.collection, ([], {}))
-        writes.append(write)
-        keys[write.key] = key
-    for collection, (writes, keys) in by_target.items():
+        arrived.setdefault(parsed.collection, []).append(_Arrived(key, parsed, entry))
+    # all of it before the first request: whatever a transform raises, nothing was written
+    ready = [
+        (target, *_transformed(target, some, refused)) for target, some in _paired(targets, arrived)
+    ]
+    for target, writes, keys in ready:
+        if not writes:
+            continue
         if not may_send():
             raise Withheld
-        target = targets[collection]
         for failure in target.store.write(target.ref, writes):
             refused.append(Refusal(keys[failure.key], failure.reason, RecordError.__name__))
     return refused
 
 
-def _write(targets: Mapping[str, Target], key: bytes, entry: Entry) -> Write:
-    try:
-        parsed = parse_key(key)
-    except ValueError as error:
-        raise RecordError(str(error)) from error
-    target = targets.get(parsed.collection)
-    if target is None:
-        raise HaltError(
-            f"the log holds points of collection {parsed.collection!r}, which has no target here: "
-            "run every role with the same [[collections]]"
-        )
-    image = entry.event.image
-    if image is not None and target.transform is not None:
-        point = target.transform(Point(parsed, image))
-        image = None if point is None else point.image
-    return Write(parsed, image, entry.offset)
+class _Arrived(NamedTuple):
+    raw: bytes
+    key: Key
+    entry: Entry
+
+
+def _paired(
+    targets: Mapping[str, Target], arrived: Mapping[str, list[_Arrived]]
+) -> list[tuple[Target, list[_Arrived]]]:
+    for collection in arrived:
+        if collection not in targets:
+            raise HaltError(
+                f"the log holds points of collection {collection!r}, which has no target here: "
+                "run every role with the same [[collections]]"
+            )
+    return [(targets[collection], some) for collection, some in arrived.items()]
+
+
+def _transformed(
+    target: Target, arrived: Sequence[_Arrived], refused: list[Refusal]
+) -> tuple[list[Write], dict[Key, bytes]]:
+    """Return the writes with their keys' bytes; what cannot be transformed is refused."""
+    points = [
+        Point(each.key, each.entry.event.image)
+        for each in arrived
+        if each.entry.event.image is not None
+    ]
+    outcomes = iter(points if target.transform is None else target.transform(points))
+    writes, keys = [], {}
+    for raw, key, entry in arrived:
+        outcome = None if entry.event.image is None else next(outcomes)
+        if isinstance(outcome, RecordError):
+            refused.append(Refusal(raw, str(outcome), type(outcome).__name__))
+            continue
+        writes.append(Write(key, None if outcome is None else outcome.image, entry.offset))
+        keys[key] = raw
+    return writes, keys

@@ -23,6 +23,7 @@ from vecferry.mapping.rating import (
     rate_namespaces,
     rate_vector,
 )
+from vecferry.mapping.transforms import transform_schema
 from vecferry.model import Collection, VectorSpec
 from vecferry.ports import Capabilities, Ref
 from vecferry.settings import CollectionSettings
@@ -89,6 +90,8 @@ def plan_mapping(
         existing: The target's collection, when it is already there.
         same_vendor: Both sides are of one type: the vendor's own words carry over.
     """
+    untransformed = source.collection
+    source = source._replace(collection=transform_schema(untransformed, settings.transforms))
     names = _vector_names(source, capabilities, settings, existing)
     held, warnings = [], _warnings(source, capabilities)
     for spec in source.collection.vectors:
@@ -119,7 +122,7 @@ def plan_mapping(
     logical = source.collection.name
     return Plan(
         mapping=Mapping(Ref(logical, logical), Ref(made.name, logical), moved),
-        source=source.collection,
+        source=untransformed,
         collection=existing or made,
         fields=(
             *(each.rating for each in held),

@@ -42,6 +42,20 @@ def resolve_collections(
     return resolved
 
 
+def entry_of(wanted: Sequence[CollectionSettings], name: str) -> CollectionSettings:
+    """Return the file's entry for a collection of the source that was resolved from it.
+
+    Raises:
+        ConfigError: No entry names it, nor a pattern.
+    """
+    for entry in wanted:
+        if entry.source == name or ("*" in entry.source and fnmatchcase(name, entry.source)):
+            return entry
+    raise ConfigError(
+        f"[[collections]] has no entry for {name!r} any more, which this migration moves"
+    )
+
+
 def _list(names: Sequence[str]) -> str:
     return ", ".join(map(repr, sorted(names)[:20])) or "none"
 

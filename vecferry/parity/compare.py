@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from vecferry.digest import floats
 from vecferry.model import Dense, Image, Multi, Vector
 from vecferry.payload import decode_payload
 
@@ -43,16 +44,21 @@ def _is_same(expected: Vector | None, found: Vector | None, tolerance: float | N
         return False
     if not isinstance(expected, Dense | Multi) or not isinstance(found, Dense | Multi):
         return False
-    if expected.dtype != "float32" or found.dtype != "float32" or expected.dim != found.dim:
+    if expected.dtype != found.dtype or expected.dim != found.dim:
         return False
     if len(expected.data) != len(found.data):
         return False
     ours, theirs = _directions(expected), _directions(found)
+    if ours is None or theirs is None:
+        return False
     return bool(np.abs(ours - theirs).max(initial=0.0) <= tolerance)
 
 
-def _directions(vector: Dense | Multi) -> npt.NDArray[np.float64]:
-    rows = np.frombuffer(vector.data, "<f4").astype(np.float64).reshape(-1, vector.dim)
+def _directions(vector: Dense | Multi) -> npt.NDArray[np.float64] | None:
+    values = floats(vector.dtype, vector.data)
+    if values is None:
+        return None
+    rows = values.reshape(-1, vector.dim)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     norms[norms == 0.0] = 1.0
     return np.asarray(rows / norms)

@@ -27,6 +27,7 @@ class Rescan(NamedTuple):
         reason: Why, for people.
         asked_at: The offset of the record that asks.
         done: The offset up to which it was done, -1 for not yet.
+        extras_only: Only what the target has too many is looked for.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Rescan(NamedTuple):
     reason: str
     asked_at: int
     done: int
+    extras_only: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -44,6 +46,13 @@ class Rescan(NamedTuple):
 def ask(control: Control, name: str, scope: str, reason: str) -> int:
     """Ask for a rescan of a collection, durably; return the record's offset."""
     return control.append(KIND, name, {"scope": scope, "reason": reason, "done": False})
+
+
+def ask_extras_once(control: Control, name: str, scope: str, reason: str) -> None:
+    """Ask that a collection's extras are looked for, unless that was asked under this name before."""
+    if name not in control.latest(KIND):
+        body = {"scope": scope, "reason": reason, "done": False, "extras_only": True}
+        control.append(KIND, name, body)
 
 
 def rescans(control: Control) -> list[Rescan]:
@@ -58,6 +67,7 @@ def rescans(control: Control) -> list[Rescan]:
             str(record.body.get("reason", "")),
             record.offset,
             done.get(name, -1),
+            bool(record.body.get("extras_only")),
         )
         for name, record in sorted(control.latest(KIND).items(), key=lambda item: item[1].offset)
     ]
@@ -74,6 +84,8 @@ def rescan_chunks(control: Control, rescan: Rescan) -> list[Chunk]:
     Bounds cover every key that will ever exist, so they are good again. The
     ids name the asking record: asked for again, it is read again.
     """
+    if rescan.extras_only:
+        return []
     return [
         Chunk(f"{chunk.id}@{rescan.asked_at}", chunk.collection, chunk.bounds)
         for chunk in persisted_chunks(control, [rescan.scope])

@@ -7,7 +7,7 @@ chunk again, in a window of its own.
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event as Flag
 
@@ -28,6 +28,9 @@ from vecferry.settings import SnapshotSettings
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 
+Select = Callable[[list[Point]], list[Point]]
+"""Which points of a page have to become rows."""
+
 
 @dataclass(slots=True)
 class Window:
@@ -47,7 +50,12 @@ class Window:
 
 
 class SnapshotWorker:
-    """Reads chunks until every one of its collections has its certificate."""
+    """Reads chunks until every one of its collections has its certificate.
+
+    Attributes:
+        select: Which points become rows, where the target holds some already;
+            None for all of them.
+    """
 
     def __init__(
         self,
@@ -64,6 +72,7 @@ class SnapshotWorker:
         self._board = board
         self._stop = stop
         self._throttle = Throttle(settings, self._lag_records, stop)
+        self.select: Select | None = None
 
     def run(self, collections: list[str]) -> bool:
         """Work until nothing is left to read; return whether the snapshot is complete.
@@ -156,12 +165,20 @@ class SnapshotWorker:
     def _publish_rows(self, chunk: Chunk, window: Window) -> bool:
         """Publish every row of the chunk; return False when stopped on the way."""
         for page, took_s in self._pages(chunk):
-            for point in page:
+            for point in self._selected(chunk, page):
                 self._publish_row(chunk, window, point)
             self._throttle.after_page(len(page), took_s)
             if self._stop.is_set():
                 return False
         return not self._stop.is_set()
+
+    def _selected(self, chunk: Chunk, page: list[Point]) -> list[Point]:
+        while self.select is not None and not self._stop.is_set():
+            try:
+                return self.select(page)
+            except TransientError as error:
+                self._wait_after(error, chunk.id)
+        return page
 
     def _publish_row(self, chunk: Chunk, window: Window, point: Point) -> None:
         key = key_bytes(point.key)

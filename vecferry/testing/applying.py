@@ -15,6 +15,7 @@ from vecferry.errors import TransientError
 from vecferry.log.codec import SingleObjectCodec
 from vecferry.log.intake import Committed, NotOwner, Raw, Reactions
 from vecferry.log.topics import Topics
+from vecferry.mapping.steps import Step
 from vecferry.model import Collection, Dense, Image, Key, VectorSpec, key_bytes
 from vecferry.ports import Ref
 from vecferry.record import ControlRecord, Dead, Event, EventKind
@@ -219,7 +220,7 @@ class Rig:
         log: MemoryLog,
         store: FaultyStore | None = None,
         *,
-        transform: Callable[[Any], Any] | None = None,
+        transform: Step | None = None,
         **settings: object,
     ) -> None:
         self.log = log

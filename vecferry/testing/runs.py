@@ -297,7 +297,9 @@ def to_toml(document: Mapping[str, Any], prefix: str = "") -> str:
         if isinstance(value, Mapping):
             tables.append(f"\n[{prefix}{name}]\n{to_toml(value, f'{prefix}{name}.')}")
         elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            tables += [f"\n[[{prefix}{name}]]\n{to_toml(each)}" for each in value]
+            tables += [
+                f"\n[[{prefix}{name}]]\n{to_toml(each, f'{prefix}{name}.')}" for each in value
+            ]
         else:
             scalars.append(f"{json.dumps(name)} = {json.dumps(value, ensure_ascii=False)}\n")
     return "".join(scalars + tables)

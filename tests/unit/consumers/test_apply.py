@@ -38,8 +38,8 @@ def test_what_the_fold_drops_is_not_written(log: MemoryLog, rig: Make) -> None:
 def test_a_point_goes_through_the_transform_and_none_means_it_is_not_there(
     log: MemoryLog, rig: Make
 ) -> None:
-    def transform(point: Any) -> Any:
-        return None if point.key.id == 2 else point._replace(image=image_of(5.0))
+    def transform(points: Any) -> Any:
+        return [None if each.key.id == 2 else each._replace(image=image_of(5.0)) for each in points]
 
     log.image(1, 1.0)
     log.image(2, 1.0)

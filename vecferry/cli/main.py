@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from typer.exceptions import TyperException
 
-from vecferry.cli import checking, letters, planning, preparing, status
+from vecferry.cli import checking, letters, plan_text, planning, preparing, status
 from vecferry.cli.migration import Migration
 from vecferry.cli.output import err, log_to_stderr, out, print_json
 from vecferry.errors import ConfigError, CutoverError, TransientError, VecferryError
@@ -28,6 +28,7 @@ app = typer.Typer(
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be captured or applied.")
 app.add_typer(dlq, name="dlq")
 
+_MEASURED_PAGES = 10
 NO = 3
 DEFECT = 70
 TRY_AGAIN = 4
@@ -74,12 +75,30 @@ def _options(
 
 
 @app.command()
-def plan(config: File = _FILE, json: Json = False) -> None:
-    """Inspect both sides and tell what will become of each field; write nothing."""
+def plan(
+    config: File = _FILE,
+    json: Json = False,
+    kept: Annotated[
+        Path | None, typer.Option("--out", help="Keep what was decided in this file.")
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Read more of the source, for its rate.")
+    ] = False,
+    acls: Annotated[
+        bool, typer.Option("--acls", help="Print the least that each role needs, and no more.")
+    ] = False,
+) -> None:
+    """Inspect both sides and tell what will become of each field; write nothing to them."""
     migration = Migration(config)
-    with migration.stores() as both:
-        document = planning.plan_document(migration, both)
-    print_json(document) if json else planning.show_plan(document)
+    if acls:
+        needed = planning.access_document(migration)
+        print_json(needed) if json else plan_text.show_access(needed)
+        return
+    with migration.stores(sample=True, pages=_MEASURED_PAGES if measure else 1) as both:
+        document = planning.plan_document(migration, both, measured=measure)
+        if kept is not None:
+            planning.keep_decided(migration, both, kept)
+    print_json(document) if json else plan_text.show_plan(document)
     if any(each["refusals"] for each in document["collections"]):
         raise typer.Exit(NO)
 
@@ -97,7 +116,7 @@ def init(config: File = _FILE, json: Json = False) -> None:
             }
         )
     else:
-        planning.show_premises(premises)
+        plan_text.show_premises(premises)
         out.print(f"{escape(migration.settings.name)} is prepared: `vecferry up` starts it")
 
 

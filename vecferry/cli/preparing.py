@@ -3,9 +3,11 @@
 from typing import Any, cast
 
 from vecferry.cli.migration import Both, Migration
+from vecferry.cli.planning import decided
 from vecferry.errors import ConfigError
 from vecferry.log.control import Control
 from vecferry.log.topics import Premise, check_topics, create_topics
+from vecferry.mapping.decided import require_decided
 from vecferry.mapping.names import Mapping
 from vecferry.mapping.resolve import entry_of
 from vecferry.mapping.transforms import Transforms, load_transforms
@@ -21,12 +23,14 @@ def prepare(migration: Migration) -> list[Premise]:
         The broker's premises, met or not.
 
     Raises:
-        ConfigError: A collection of the target holds points, or the
-            migration's name was used for others.
+        ConfigError: A collection of the target holds points, the migration's name
+            was used for others, or what is planned is not what ``plan_file`` holds.
         CutoverError: The plan is refused.
     """
-    with migration.stores() as both:
+    with migration.stores(sample=True) as both:
         both.require_accepted()
+        if migration.settings.plan_file is not None:
+            require_decided(migration.settings.plan_file, decided(migration, both))
         if not migration.has_log():  # nothing is made for a target that is refused
             _require_empty(migration, both)
         make = create_topics if migration.settings.log.create_topics else check_topics
@@ -101,6 +105,7 @@ def _moves(migration: Migration, both: Both) -> dict[str, Any]:
             sorted(both.source.describe(plan.mapping.source.name).id_types) for plan in both.plans
         ],
         "vectors": [[list(pair) for pair in plan.mapping.vectors] for plan in both.plans],
+        "plan": decided(migration, both),
         "transforms": [each.words() for each in both.transforms],
     }
 

@@ -11,6 +11,7 @@ from functools import partial
 from vecferry.cli.feeding import run_feed
 from vecferry.cli.migration import Migration
 from vecferry.cli.parent import end_with_parent
+from vecferry.cli.planning import require_kept
 from vecferry.cli.preparing import prepared, prepared_transforms
 from vecferry.cli.watching import Checker
 from vecferry.consumers.apply import Applier, ApplyLog, Target
@@ -49,6 +50,7 @@ def run_role(migration: Migration, role: str, *, once: bool = False) -> None:
     end_with_parent()
     with migration.control() as control:
         mappings = prepared(migration, control)
+        require_kept(migration, control)
         with _registered(migration, control, role) as member:
             _ROLES[role](Shift(migration, control, member, mappings, stop, once))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from vecferry.cli import planning, preparing
+from vecferry.cli import plan_text, preparing
 from vecferry.cli.migration import Migration, run_folder
 from vecferry.cli.output import err
 from vecferry.cli.progress import Reached
@@ -62,7 +62,7 @@ def run_all(migration: Migration, run: Run) -> Reached:
     with _broker(migration), _signals(stop):
         premises = preparing.prepare(migration)
         if not run.quiet:
-            planning.show_premises(premises)
+            plan_text.show_premises(premises)
         with migration.control() as control:
             return _watch(migration, control, stop, run)
 

@@ -38,6 +38,7 @@ class Plan:
     Attributes:
         mapping: How each point is renamed.
         source: The source's schema.
+        planned: The target's, as it would be created.
         collection: The target's: to be created, or as it exists.
         fields: Every field's rating.
         acknowledged: The fields whose loss is accepted.
@@ -48,6 +49,7 @@ class Plan:
 
     mapping: Mapping
     source: Collection
+    planned: Collection
     collection: Collection
     fields: tuple[FieldRating, ...]
     acknowledged: tuple[str, ...]
@@ -123,6 +125,7 @@ def plan_mapping(
     return Plan(
         mapping=Mapping(Ref(logical, logical), Ref(made.name, logical), moved),
         source=untransformed,
+        planned=made,
         collection=existing or made,
         fields=(
             *(each.rating for each in held),

@@ -53,22 +53,15 @@ class Both:
 
         A function among the transforms has a tolerance of its own for what it makes.
         """
-        normalises = self.target.capabilities.normalises
-        return [
-            Pair(
-                self.source,
-                self.target,
-                plan.mapping,
-                {
-                    spec.name: tolerance
-                    for spec in plan.collection.vectors
-                    if normalises and spec.metric == "cosine" and spec.kind != "sparse"
-                }
-                | plan.mapping.rename(transforms.tolerances()),
-                transforms,
-            )
-            for plan, transforms in zip(self.plans, self.transforms, strict=True)
-        ]
+        pairs = []
+        for plan, transforms in zip(self.plans, self.transforms, strict=True):
+            tolerances = plan.mapping.rename(transforms.tolerances())
+            for spec in plan.collection.vectors:
+                is_changed = spec.metric == "cosine" and spec.kind != "sparse"
+                if is_changed and self.target.capabilities.normalises:
+                    tolerances[spec.name] = max(tolerance, tolerances.get(spec.name, 0.0))
+            pairs.append(Pair(self.source, self.target, plan.mapping, tolerances, transforms))
+        return pairs
 
     def require_accepted(self) -> None:
         """Raise unless every plan can go ahead.

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from threading import Event as Flag
 
 from vecferry.errors import TransientError
+from vecferry.log.beats import reports
 from vecferry.log.control import Control
-from vecferry.producers.chunks import Certificate, ChunkBoard
+from vecferry.producers.chunks import Certificate, Chunk, ChunkBoard, certificates
 from vecferry.producers.passes import (
     Rescan,
     extras_chunk,
@@ -51,19 +52,29 @@ class RescanWorker:
         """Do one piece of it; return whether there was one to do.
 
         1. The chunks, so that every point that exists is a row.
-        2. The extras, after them: a point deleted meanwhile is found by one of the two.
-        3. The record, once both are whole.
+        2. The appliers' commits behind them: what was captured before the rescan and
+           is gone from the source lies in the target only now.
+        3. The extras, after both: a point deleted meanwhile is found by one of the two.
+        4. The record, once all is whole.
         """
         chunks = rescan_chunks(self._control, rescan)
         if not self._board.is_complete(chunks):
             return self._snapshot.read_one(chunks)
         extras = extras_chunk(rescan)
         if not self._board.is_complete([extras]):
-            return self._find_extras(rescan)
+            return self._has_applied(chunks) and self._find_extras(rescan)
         finish(self._control, rescan)
         _log.warning("the rescan of %r is done (%s)", rescan.scope, rescan.reason)
         self._control.read_to_end()
         return True
+
+    def _has_applied(self, chunks: Sequence[Chunk]) -> bool:
+        certified, applied = certificates(self._control), reports(self._control, "apply")
+        return all(
+            applied.get(number, {}).get("committed", -1) > closed
+            for chunk in chunks
+            for number, closed in enumerate(certified[chunk.id].closed)
+        )
 
     def _find_extras(self, rescan: Rescan) -> bool:
         chunk = self._board.take([extras_chunk(rescan)])

@@ -12,6 +12,7 @@ from vecferry.model import Point
 from vecferry.producers import capture
 from vecferry.producers.chunks import Chunk
 from vecferry.producers.readback import ReadBack, Reader
+from vecferry.producers.rescan import RescanWorker
 from vecferry.producers.snapshot import SnapshotWorker, Window
 from vecferry.record import Event, EventKind
 
@@ -82,6 +83,10 @@ def _the_scan_skips_a_key() -> None:
     _set(SnapshotWorker, "_publish_row", publish_row)
 
 
+def _extras_do_not_wait() -> None:
+    _set(RescanWorker, "_has_applied", lambda *_: True)
+
+
 def _set(owner: Any, name: str, value: object) -> None:
     assert hasattr(owner, name), f"{owner} has no {name} any more: nothing would be broken"
     setattr(owner, name, value)
@@ -94,5 +99,6 @@ RULES: Mapping[str, Callable[[], None]] = {
     "capture does not look at claims": _capture_does_not_look_at_claims,
     "reads are stale": _reads_are_stale,
     "the scan skips a key": _the_scan_skips_a_key,
+    "extras do not wait": _extras_do_not_wait,
 }
 """What can be broken, by name."""

@@ -6,7 +6,8 @@ once everything has come to rest.
 
 import contextlib
 import itertools
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from vecferry.log.beats import reports
@@ -14,8 +15,10 @@ from vecferry.log.partition import partition_of
 from vecferry.log.publish import Publisher
 from vecferry.model import Image, Key, key_bytes
 from vecferry.ports import Ref
+from vecferry.producers.chunks import certificates
 from vecferry.producers.event_log import EventLog
 from vecferry.producers.feeds.feed import Feed
+from vecferry.producers.passes import Rescan, rescan_chunks, rescans
 from vecferry.producers.readback import newest_claims
 from vecferry.record import Event, EventKind
 from vecferry.stores import open_store
@@ -106,6 +109,32 @@ class Live:
         """Tell whether a token is the newest that the target has in some partition."""
         told = reports(self.pipeline.control, "apply")
         return any(report["token"] == token for report in told.values())
+
+    # --- rescans ---
+
+    @contextlib.contextmanager
+    def without_applier(self) -> Iterator[None]:
+        """End the applier in order, and start it again behind the context."""
+        applier = self.pipeline.roles.pop("apply-0")
+        applier.signal(signal.SIGTERM)
+        assert applier.ended(120.0) == 0, applier.text
+        yield
+        self.pipeline.start("apply-0")
+
+    def rescans(self) -> list[Rescan]:
+        """Return the rescans that were asked for."""
+        return rescans(self.pipeline.control)
+
+    def has_read(self) -> bool:
+        """Tell whether every rescan has got as far as it can without an applier."""
+        if self.pipeline.broken:
+            return not any(each.is_open for each in self.rescans())
+        chunks = {
+            chunk.id
+            for each in self.rescans()
+            for chunk in rescan_chunks(self.pipeline.control, each)
+        }
+        return chunks <= certificates(self.pipeline.control).keys()
 
     # --- zombies ---
 
@@ -285,6 +314,20 @@ def _written_twice(live: Live) -> int:
     return key
 
 
+def _dies_in_a_filter_delete_while_the_target_lags(live: Live) -> int:
+    key = live.key()
+    with live.without_applier():
+        live.write(key, 1, group=key)
+        write = live.feed.begin_filter(
+            live.pipeline.name, verb="delete", resolve=lambda: live.found(key)
+        )
+        live.delete_group(key)
+        write.unknown()
+        live.pipeline.wait("a rescan", lambda: bool(live.rescans()))
+        live.pipeline.wait("its chunks", live.has_read)
+    return key
+
+
 def _there_from_the_start(live: Live) -> int:
     return SKIPPED
 
@@ -296,5 +339,6 @@ RULED: Mapping[str, Scene] = {
     "a window is its chunk": _second_attempt_at_a_chunk,
     "reads are stale": _written_twice,
     "the scan skips a key": _there_from_the_start,
+    "extras do not wait": _dies_in_a_filter_delete_while_the_target_lags,
 }
 """The story that each rule of :mod:`vecferry.testing.chaos.broken` decides."""

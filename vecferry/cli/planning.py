@@ -1,5 +1,6 @@
 """``plan``: what will become of each collection, told beforehand; writes nothing."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from vecferry.log.control import Control
 from vecferry.log.topics import Premise, check_topics
 from vecferry.mapping.access import acl_lines, database_rights, kafka_grants, sight_of
 from vecferry.mapping.decided import decide, first_difference, load_decided, write_decided
+from vecferry.mapping.drift import planned_schemas
 from vecferry.mapping.estimate import (
     Cluster,
     Estimate,
@@ -182,6 +184,12 @@ def require_kept(migration: Migration, control: Control) -> None:
             f"{str(path)!r}: {difference}. Name the file that it was prepared with, or prepare a "
             f"migration of another name with `vecferry init`"
         )
+
+
+def prepared_schemas(migration: Migration, control: Control) -> dict[str, Mapping[str, Any]]:
+    """Return the source's schemas that the migration was prepared with, by collection."""
+    record = control.latest("migration").get(migration.settings.name)
+    return planned_schemas(record.body.get("plan")) if record else {}
 
 
 def keep_decided(migration: Migration, both: Both, path: Path) -> None:

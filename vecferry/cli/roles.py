@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from vecferry.cli.drifting import SchemaWatch
 from vecferry.cli.feeding import run_feed
 from vecferry.cli.migration import Migration
 from vecferry.cli.parent import end_with_parent
-from vecferry.cli.planning import require_kept
+from vecferry.cli.planning import prepared_schemas, require_kept
 from vecferry.cli.preparing import prepared, prepared_transforms
 from vecferry.cli.watching import Checker
 from vecferry.consumers.apply import Applier, ApplyLog, Target
@@ -179,7 +180,10 @@ def _capture(shift: Shift) -> None:
     with shift.store("source") as source, shift.publisher() as publisher:
         log = shift.event_log(publisher)
         worker = CaptureWorker(migration.settings.capture, source, shift.names, log)
-        worker.run(migration.connection, shift.stop)
+        planned = prepared_schemas(migration, shift.control)
+        every_s = migration.settings.plan.drift_s
+        with SchemaWatch(source, planned, every_s, shift.stop).running():
+            worker.run(migration.connection, shift.stop)
 
 
 def _check(shift: Shift) -> None:

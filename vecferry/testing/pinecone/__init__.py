@@ -1,8 +1,9 @@
 """Pinecone for tests: a small service of our own that speaks its REST, as a managed child.
 
 ``needledb`` from PyPI speaks it, too, but drops sparse vectors, tags and log
-sequence numbers and shows each write at once; this one has those, the service's
-limits and its eventual consistency, and a script for what goes wrong. It is no
+sequence numbers, rounds vectors under cosine and shows each write at once; this
+one has those, the service's limits and its eventual consistency, and a script
+for what goes wrong. It is no
 database: everything is in memory and gone with the process. Where it differs
 from the real service, the real one is right.
 """

@@ -12,6 +12,7 @@ _LOCK = threading.Lock()
 _FEEDS: dict[tuple[str, str, str], Feed] = {}
 _QDRANT = ("QdrantClient", "AsyncQdrantClient")
 _MILVUS = ("MilvusClient", "AsyncMilvusClient")
+_PINECONE = ("Index", "AsyncIndex")
 
 
 def captured(
@@ -23,8 +24,9 @@ def captured(
     that are captured alike in one process share a feed.
 
     Args:
-        client: A ``QdrantClient``, ``AsyncQdrantClient``, ``MilvusClient`` or
-            ``AsyncMilvusClient``, or of a subclass.
+        client: A ``QdrantClient``, ``AsyncQdrantClient``, ``MilvusClient``,
+            ``AsyncMilvusClient``, or Pinecone's ``Index`` or ``AsyncIndex`` (not the
+            one over gRPC), or of a subclass.
         migration: The migration's name.
         bootstrap_servers: Of its Kafka.
         **options: See :class:`~vecferry.producers.feeds.options.FeedOptions`.
@@ -53,10 +55,15 @@ def captured_by(feed: Feed, client: _C) -> _C:
         from vecferry.producers.feeds.clients.wrapping import capture
 
         found = capture(client, feed, MILVUS_RULES)
+    elif any(("pinecone", name) in names for name in _PINECONE):
+        from vecferry.producers.feeds.clients.pinecone import RULES as PINECONE_RULES
+        from vecferry.producers.feeds.clients.wrapping import capture
+
+        found = capture(client, feed, PINECONE_RULES)
     else:
         raise ConfigError(
             f"a {type(client).__name__} cannot be captured: it may be one of "
-            f"{', '.join(_QDRANT + _MILVUS)}. Use Feed.writing, the sidecar or the proxy"
+            f"{', '.join(_QDRANT + _MILVUS + _PINECONE)}. Use Feed.writing, the sidecar or the proxy"
         )
     return found  # type: ignore[no-any-return]
 

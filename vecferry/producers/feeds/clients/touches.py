@@ -56,10 +56,12 @@ class Judge:
     Attributes:
         refuses: Whether an exception means that the source has definitely changed nothing.
         is_open: Whether a result that was returned leaves anything that may land later.
+        position: What the source said to read after, by the result; empty where it does not.
     """
 
     refuses: Callable[[BaseException], bool]
     is_open: Callable[[Any], bool]
+    position: Callable[[Any], str] = lambda _result: ""
 
 
 class Captured(NamedTuple):
@@ -110,9 +112,9 @@ def captured_call(call: Captured, touches: Iterable[Touch]) -> Steps:
         for _, write in opened:
             yield End(write.refused if is_refused else write.unknown)
         raise
-    is_open = call.judge.is_open(result)
+    is_open, position = call.judge.is_open(result), call.judge.position(result)
     for touch, write in opened:
-        yield _end(touch, write, result, is_open)
+        yield End(write.unknown) if is_open else _end(touch, write, result, position)
     return result
 
 
@@ -144,10 +146,10 @@ def _find(write: OpenWrite, pages: Pages) -> Generator[Step, Any, None]:
             error = raised
 
 
-def _end(touch: Touch, write: OpenWrite, result: Any, is_open: bool) -> Step:
-    if is_open:
-        return End(write.unknown)
+def _end(touch: Touch, write: OpenWrite, result: Any, position: str) -> Step:
     if isinstance(touch, Answered):
-        return End(lambda: write.done(ids=touch.ids(result)))
+        return End(lambda: write.done(ids=touch.ids(result), position=position))
     # a rescan is on record before the caller goes on
-    return Wait(write.done) if isinstance(write, WholeWrite) else End(write.done)
+    if isinstance(write, WholeWrite):
+        return Wait(write.done)
+    return End(lambda: write.done(position=position))

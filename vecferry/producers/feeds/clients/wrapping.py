@@ -83,7 +83,10 @@ def capture(client: Any, feed: Feed, rules: Rules) -> Any:
         raise ConfigError("this client is captured already: capture the original one")
     base: Any = type(client)
     found: Any = object.__new__(_captured_class(base, _Shared(rules)))
-    found.__dict__ = client.__dict__
+    members = client.__dict__
+    if members.keys() & rules.captures.keys():  # of this one object, which would go first
+        members = {name: held for name, held in members.items() if name not in rules.captures}
+    found.__dict__ = members
     found._vecferry = Captive(feed, client)
     return found
 

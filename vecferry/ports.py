@@ -215,6 +215,53 @@ class SelectiveScanPart(Protocol):
         """
 
 
+class Changes(NamedTuple):
+    """What a database's own log says was changed, in whole transactions.
+
+    Attributes:
+        written: Keys of points that are there now, by the source's names of their collections.
+        deleted: Keys of points that are not.
+        whole: Collections in which anything may have changed.
+        position: Where the log is behind them; empty where there was nothing.
+    """
+
+    written: tuple[Key, ...]
+    deleted: tuple[Key, ...]
+    whole: frozenset[str]
+    position: str
+
+
+@runtime_checkable
+class ChangesPart(Protocol):
+    """Reading the database's own log of changes. Optional.
+
+    ``name`` is the migration's; ``collections`` are always the same for one name.
+    """
+
+    def keeps_changes(self, name: str, collections: Sequence[str]) -> bool:
+        """Whether every change since the last :meth:`keep_changes` is kept, or was forgotten on demand.
+
+        Raises:
+            ConfigError: What is kept under that name is somebody else's.
+        """
+
+    def keep_changes(self, name: str, collections: Sequence[str]) -> None:
+        """Keep changes from now on; what was kept before is given up.
+
+        Raises:
+            ConfigError: The database, the rights or a collection do not allow it.
+        """
+
+    def changes(self, name: str, collections: Sequence[str], limit: int) -> Changes:
+        """Return the oldest changes that are kept, those of about ``limit`` writes.
+
+        Guarantees: they are committed, and come again until they are forgotten.
+        """
+
+    def forget_changes(self, name: str, position: str) -> None:
+        """Give up what lies before a position that :meth:`changes` returned."""
+
+
 class Fit(NamedTuple):
     """A field of an image that a database would not hold as it is.
 

@@ -50,7 +50,7 @@ class StoreSettings(_Frozen):
     """How to reach one database. ``url`` is the vendor's own address."""
 
     type: str
-    """The database: ``milvus``, ``qdrant``, ``memory``; each is an extra of the package."""
+    """The database: ``milvus``, ``pgvector``, ``qdrant``, ``memory``; each is an extra of the package."""
     url: str = ""
     """The vendor's own address, with its port."""
     grpc_url: str = ""
@@ -231,10 +231,12 @@ class CaptureSettings(_Frozen):
 class FeedSettings(_Frozen):
     """Finding changes in the source itself, where nothing can be put in front of it."""
 
-    type: Literal["none", "scan", "timestamp"] = "none"
-    """``scan`` reads everything again and again and compares; ``timestamp`` asks for what is newer."""
+    type: Literal["none", "scan", "timestamp", "logical"] = "none"
+    """``scan`` reads everything again and again and compares; ``timestamp`` asks for what is newer;
+    ``logical`` follows the database's own log of changes, where it keeps one (pgvector)."""
     every_s: float = Field(default=60.0, gt=0)
-    """From the start of one pass to the start of the next, where it does not take longer."""
+    """From the start of one pass to the start of the next, where it does not take longer; for
+    ``logical`` a second at most."""
     field: str = "updated_at"
     """For ``timestamp``: the payload field that every write sets; dots lead into objects."""
     unit: Literal["s", "ms", "us", "ns"] = "s"

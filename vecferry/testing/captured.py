@@ -37,13 +37,16 @@ class Captured:
         log: The migration's.
         settings: Its settings.
         store: The source.
+        vector: The name of its vector.
     """
 
     def __init__(self, log: Log, settings: Settings) -> None:
         """Make the source's collection, and the migration's record."""
         self.log, self.settings = log, settings
         self.store: Any = open_store(settings.source)
-        self.store.create(Collection("docs", (VectorSpec("", dim=1, metric="l2"),)))
+        self.store.version()
+        self.vector = self.store.capabilities.unnamed_vector
+        self.store.create(Collection("docs", (VectorSpec(self.vector, dim=1, metric="l2"),)))
         self.control = Control(log.connection, log.topics, CODEC)
         body = {"collections": [["docs", "docs"]], "partitions": log.settings.partitions}
         self.control.append("migration", log.topics.migration, body)
@@ -56,7 +59,8 @@ class Captured:
 
     def put(self, *ids: Any, **payload: Any) -> None:
         """Write points with this payload."""
-        image = Image({"": Dense("float32", 1, b"\0\0\0\0")}, encode_payload(payload))
+        vector = Dense("float32", 1, b"\0\0\0\0")
+        image = Image({self.vector: vector}, encode_payload(payload))
         self.store.write(REF, [Write(Key("docs", "", one), image) for one in ids])
 
     def delete(self, *ids: Any) -> None:

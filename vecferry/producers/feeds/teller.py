@@ -49,8 +49,10 @@ class Teller:
         self._prefix = uuid.uuid4().hex[:16]
         self._requests = 0
 
-    def tell(self, keys: Sequence[bytes]) -> dict[int, int]:
+    def tell(self, keys: Sequence[bytes], verb: str = "unknown") -> dict[int, int]:
         """Hint these keys; return where the hints lie once every one is durable.
+
+        ``verb`` is ``delete`` where the source itself says so: an absent point is no riddle then.
 
         Tries again while Kafka does not answer: what was written twice does no harm.
 
@@ -64,7 +66,7 @@ class Teller:
         request, pause_s = f"{self._prefix}-{self._requests}", 0.5
         while True:
             try:
-                return self._sink.append(HintKind.DONE, keys, request=request)
+                return self._sink.append(HintKind.DONE, keys, request=request, verb=verb)
             except TransientError as error:
                 _log.warning("%d hints are not on record yet: %s", len(keys), error)
                 if self._stop.wait(pause_s):

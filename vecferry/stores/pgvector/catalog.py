@@ -52,6 +52,7 @@ def capabilities_of(product: Product) -> Capabilities:
         unnamed_vector="embedding",
         dim_max=DIM_MAX,
         collection_name=rf"{_NAME}(\.{_NAME})?",
+        index_types=frozenset({"hnsw", "flat"}),
         vector_name=rf"(?!({PAYLOAD}|id|_vf_.*)$)[^\x00]{{1,63}}",
     )
 

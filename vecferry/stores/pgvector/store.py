@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from vecferry.errors import ConfigError, VecferryError
 from vecferry.model import Collection, Image, Key, Metric, Point, Vector
-from vecferry.ports import Bounds, Failure, Fit, Hit, Ref, Since, Write
+from vecferry.ports import Bounds, Changes, Failure, Fit, Hit, Ref, Since, Write
 from vecferry.settings import StoreSettings
-from vecferry.stores.pgvector import catalog, creation, read, rows, scan, search, write
+from vecferry.stores.pgvector import catalog, changes, creation, read, rows, scan, search, write
 from vecferry.stores.pgvector.connect import Connection, Product
 from vecferry.stores.pgvector.table import Table, quote
 
@@ -138,6 +138,27 @@ class PgvectorStore:
         """
         table = self._tables.get(collection.name) or creation.planned_table(collection)
         return rows.fits_of(table, key, image)
+
+    def keeps_changes(self, name: str, collections: Sequence[str]) -> bool:
+        """Whether the replication slot of that name is whole and for these tables; see the port."""
+        return changes.keeps(self._connection, name, [self._look(one) for one in collections])
+
+    def keep_changes(self, name: str, collections: Sequence[str]) -> None:
+        """Make a publication and a replication slot; see the port."""
+        changes.keep(self._connection, name, [self._look(one) for one in collections])
+
+    def changes(self, name: str, collections: Sequence[str], limit: int) -> Changes:
+        """Peek at the slot; see the port."""
+        tables = [self._table(one) for one in collections]
+        return changes.peek(self._connection, name, tables, limit)
+
+    def forget_changes(self, name: str, position: str) -> None:
+        """Advance the slot; see the port."""
+        changes.advance(self._connection, name, position)
+
+    def drop_changes(self, name: str) -> None:
+        """Drop the slot and the publication; where there are none it is fine."""
+        changes.drop(self._connection, name)
 
     def close(self) -> None:
         """Close the connections; a second call is fine."""

@@ -109,7 +109,7 @@ class Called:
             ) from error
         except RecordError as error:
             return error
-        except Exception as error:
+        except Exception as error:  # whatever it is, it is that point's: a dead letter
             return RecordError(f"{self._name} raised {type(error).__name__} {_where(error)}")
 
     def _outcome(self, point: Point, returned: Any) -> Outcome:

@@ -111,7 +111,8 @@ def test_every_bit_arrives_and_comes_back(
     forth = {
         "source": source,
         "target": target,
-        "collections": [{"source": f"{prefix}_*"}],
+        # the norms of those under cosine are lost in Qdrant, which is refused otherwise
+        "collections": [{"source": f"{prefix}_*", "acknowledge": ["vectors.v"]}],
         "log": log,
     }
     back = {

@@ -50,7 +50,7 @@ class StoreSettings(_Frozen):
     """How to reach one database. ``url`` is the vendor's own address."""
 
     type: str
-    """The database: ``milvus``, ``pgvector``, ``qdrant``, ``memory``; each is an extra of the package."""
+    """The database: ``milvus``, ``pgvector``, ``pinecone``, ``qdrant``, ``memory``; each is an extra of the package."""
     url: str = ""
     """The vendor's own address, with its port."""
     grpc_url: str = ""

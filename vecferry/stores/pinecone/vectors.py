@@ -19,8 +19,8 @@ Numbers = NDArray[np.float32]
 SPARSE_VALUES_MAX = 2_048
 
 _ROUNDED_TWICE = np.array([0x15AE43FD], "<u4").view("<f4")
-"""Of all float32 above zero (all were tried), those whose shortest decimal, read as a double and
-rounded to float32, becomes another one: 7.038531e-26."""
+"""7.038531e-26, the float32 that is known to become another one when its shortest decimal is read
+as a double first."""
 
 
 def dense_values(vector: Vector, spec: VectorSpec) -> NDArray[Any]:
@@ -67,8 +67,8 @@ def sparse_values(vector: Vector, spec: VectorSpec) -> dict[str, Any]:
 def spelled_safely(values: Numbers) -> NDArray[Any]:
     """Return the numbers as JSON should spell them.
 
-    Every float32 but a few reads back bit by bit also where the reader makes a
-    double of its shortest decimal first; those few go as doubles.
+    Every float32 but one reads back bit by bit also where the reader makes a
+    double of its shortest decimal first; that one goes as a double.
     """
     return values.astype("<f8") if np.isin(np.abs(values), _ROUNDED_TWICE).any() else values
 

@@ -137,6 +137,14 @@ def show_access(document: dict[str, Any]) -> None:
         for each in document["kafka"]
     ]
     _table(("role", "resource", "name", "operations"), rows)
+    for lack in document["missing"] or ():
+        operations = ", ".join(lack["operations"])
+        out.print(
+            f"[red]missing[/] {escape(lack['name'])}: this client may not {operations}, which "
+            f"{lack['role']} needs; the lines below grant it"
+        )
+    if document["missing"] is None:
+        out.print("[yellow]note[/] no broker was asked whether this client has these rights")
     for side in ("source", "target"):
         for roles, rights in document[side].items():
             out.print(f"[bold]{side}[/] ({roles}): {escape(rights)}")

@@ -5,11 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from vecferry.cli.migration import Both, Migration
-from vecferry.errors import ConfigError
+from vecferry.errors import ConfigError, TransientError
 from vecferry.log.connection import Connection
 from vecferry.log.control import Control
+from vecferry.log.rights import allowed_operations
 from vecferry.log.topics import Premise, check_topics
-from vecferry.mapping.access import acl_lines, database_rights, kafka_grants, sight_of
+from vecferry.mapping.access import (
+    Grant,
+    acl_lines,
+    database_rights,
+    kafka_grants,
+    missing_rights,
+    sight_of,
+)
 from vecferry.mapping.decided import decide, first_difference, load_decided, write_decided
 from vecferry.mapping.drift import planned_schemas
 from vecferry.mapping.estimate import (
@@ -201,14 +209,32 @@ def keep_decided(migration: Migration, both: Both, path: Path) -> None:
     write_decided(decided(migration, both), path)
 
 
+def _missing(migration: Migration, grants: list[Grant]) -> list[dict[str, Any]] | None:
+    names = sorted({grant.name for grant in grants if grant.resource == "topic"})
+    try:
+        allowed = allowed_operations(migration.connection, names)
+    except TransientError:
+        return None  # what is needed can be told without a broker
+    return [
+        {"role": grant.role, "name": grant.name, "operations": list(lacking)}
+        for grant, lacking in missing_rights(grants, allowed)
+    ]
+
+
 def access_document(migration: Migration) -> dict[str, Any]:
-    """Return the least that each role needs, on Kafka and on both databases."""
+    """Return the least that each role needs, on Kafka and on both databases.
+
+    ``missing`` is what the client of this file's ``[log]`` lacks on the topics that
+    are there; None where nobody could say.
+    """
     settings = migration.settings
     grants = kafka_grants(migration.topics)
+    missing = None if settings.log.embedded else _missing(migration, grants)
     source, target = (database_rights(each.type) for each in (settings.source, settings.target))
     return {
         "name": settings.name,
         "kafka": [grant._asdict() for grant in grants],
+        "missing": missing,
         "lines": list(acl_lines(grants, settings.log.bootstrap_servers, _PRINCIPAL)),
         "source": {"snapshot, capture, feed, check": source.read},
         "target": {"init": target.make, "apply, check": target.write},

@@ -1,6 +1,7 @@
 """The least that each role needs, on Kafka and on both databases; and what no feed can see."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection as Some
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from vecferry.log.names import Topics
@@ -83,6 +84,25 @@ def kafka_grants(topics: Topics) -> list[Grant]:
         wanted.append(("group", f"{control}.tail", ("Describe", "Read")))
         found += [Grant(role, *each) for each in wanted]
     return found
+
+
+def missing_rights(
+    grants: Sequence[Grant], allowed: Mapping[str, Some[str]]
+) -> list[tuple[Grant, tuple[str, ...]]]:
+    """Return the grants on topics that a client lacks, with the operations that it lacks.
+
+    Args:
+        grants: Of :func:`kafka_grants`.
+        allowed: What the client may do with each topic; others were not asked for.
+    """
+    lacking = [
+        (grant, tuple(each for each in grant.operations if each not in allowed[grant.name]))
+        for grant in grants
+        if grant.resource == "topic" and grant.name in allowed
+    ]
+    # a topic that is there need not be made
+    wanted = [(grant, tuple(e for e in which if e != "Create")) for grant, which in lacking]
+    return [(grant, which) for grant, which in wanted if which]
 
 
 def acl_lines(grants: list[Grant], bootstrap_servers: str, principal: str) -> Iterator[str]:

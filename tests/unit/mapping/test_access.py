@@ -1,7 +1,14 @@
 """What each role needs, and what no feed sees."""
 
 from vecferry.log.names import Topics
-from vecferry.mapping.access import ROLES, acl_lines, database_rights, kafka_grants, sight_of
+from vecferry.mapping.access import (
+    ROLES,
+    acl_lines,
+    database_rights,
+    kafka_grants,
+    missing_rights,
+    sight_of,
+)
 from vecferry.model import Collection
 from vecferry.stores import TYPES
 
@@ -61,3 +68,15 @@ def test_rows_that_expire_are_told_with_a_way_on() -> None:
     assert "3600" in warned[0]
     assert "vecferry rescan docs" in warned[0]
     assert sight_of("milvus", [Collection("docs", ())])[1] == ()
+
+
+def test_what_a_client_lacks_is_told_by_role() -> None:
+    everything = {"Describe", "DescribeConfigs", "Read", "Write", "Create"}
+    grants = kafka_grants(TOPICS)
+    allowed = {TOPICS.events: everything - {"Write", "Create"}, TOPICS.control: everything}
+    lacking = missing_rights(grants, allowed)
+    assert [(grant.role, grant.name, which) for grant, which in lacking] == [
+        ("snapshot", TOPICS.events, ("Write",)),
+        ("capture", TOPICS.events, ("Write",)),
+    ]
+    assert missing_rights(grants, {}) == []

@@ -5,6 +5,7 @@ and started again on it, and ends with its owner.
 """
 
 import asyncio
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -179,7 +180,8 @@ async def _prepare(port: int) -> bool:
     except (OSError, asyncpg.PostgresError):
         return False
     try:
-        await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        with contextlib.suppress(asyncpg.ReadOnlySQLTransactionError):  # a standby
+            await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
     finally:
         await connection.close()
     return True

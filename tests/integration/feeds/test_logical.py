@@ -1,11 +1,9 @@
 """The source's own log of changes: PostgreSQL's, read through a replication slot."""
 
-import asyncio
 import uuid
 from collections.abc import Iterator
 from typing import Any, cast
 
-import asyncpg
 import pytest
 
 from vecferry.errors import ConfigError
@@ -19,21 +17,7 @@ from vecferry.stores.pgvector import changes as slots
 from vecferry.testing import engines
 from vecferry.testing.captured import Captured
 from vecferry.testing.logs import fresh_log
-
-
-def run(url: str, *statements: str) -> list[Any]:
-    """Run statements as the application would; return the rows of the last one."""
-
-    async def work() -> list[Any]:
-        connection = await asyncpg.connect(url, user="postgres")
-        try:
-            for statement in statements[:-1]:
-                await connection.execute(statement)
-            return list(await connection.fetch(statements[-1]))
-        finally:
-            await connection.close()
-
-    return asyncio.run(work())
+from vecferry.testing.tables import run
 
 
 @pytest.fixture

@@ -203,7 +203,7 @@ class Connection:
     def _ask_product(self) -> Product:
         doing = f"connecting to {self.address} as {self._login['user']!r}"
         with translate_errors(doing, first=True):
-            connection = self._wait(self._connect(()), _CONNECT_MAX_S + 5)
+            connection = self._wait(self._connect((), "any"), _CONNECT_MAX_S + 5)
             try:
                 [row] = self._wait(connection.fetch(_PRODUCT), self.timeout_s)
             finally:
@@ -219,10 +219,14 @@ class Connection:
         numbers = tuple(int(part) for part in re.findall(r"\d+", row["extension"])[:3])
         return Product(row["server"], numbers, row["schema"])
 
-    async def _connect(self, types: Sequence[tuple[str, str]]) -> Any:
+    async def _connect(self, types: Sequence[tuple[str, str]], wanted: str = "primary") -> Any:
+        # a primary may become a standby, and reads there would be late
         settings = _SESSION | {"statement_timeout": _milliseconds(self.timeout_s)}
         connection = await asyncpg.connect(
-            **self._login, timeout=_CONNECT_MAX_S, server_settings=settings
+            **self._login,
+            timeout=_CONNECT_MAX_S,
+            server_settings=settings,
+            target_session_attrs=wanted,
         )
         for schema, name in types:
             await connection.set_type_codec(

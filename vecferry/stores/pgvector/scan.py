@@ -46,9 +46,9 @@ def plan_chunks(connection: Connection, table: Table, points: int) -> list[Bound
         source, step = table.quoted, points
     else:
         wanted = min(parts * _SAMPLE_A_CHUNK, _SAMPLE_MAX)
-        # pages of the table, and those are not equally full: some more do no harm
+        # row by row: the rows of one page often have neighbouring keys
         share = min(100.0, 200.0 * wanted / total)
-        source, step = f"{table.quoted} TABLESAMPLE SYSTEM ({share})", 2 * wanted // parts
+        source, step = f"{table.quoted} TABLESAMPLE BERNOULLI ({share})", 2 * wanted // parts
     sql = f"""
         SELECT DISTINCT {key} AS cut FROM (
             SELECT {key}, row_number() OVER (ORDER BY {key}) - 1 AS at FROM {source}

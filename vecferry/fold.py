@@ -25,8 +25,10 @@ from vecferry.record import Event, EventKind
 _ROW = EventKind.ROW
 _IMAGE = EventKind.IMAGE
 _DELETE = EventKind.DELETE
+_TOKEN = re.compile(r"[\w-]{1,64}", re.ASCII)
 _METADATA = re.compile(
     r"v1:([0-9]{1,19}):(-1|[0-9]{1,19}):(-1|[0-9]{1,19}):(-1|[0-9]{1,19}):([cu])"
+    r":(-1|[0-9]{1,19}):([\w-]*)"
 )
 
 _MARKS_MAX = 65_536
@@ -222,16 +224,31 @@ def coalesce(accepted: Iterable[tuple[int, Event]]) -> dict[bytes, tuple[int, Ev
     return newest
 
 
-def encode_metadata(checkpoint: Checkpoint, clean: bool) -> str:
-    """Spell a checkpoint as a commit's metadata: short, ASCII, with its version in front.
+class Left(NamedTuple):
+    """What a commit's metadata tells the next owner.
 
-    ``clean`` says that the worker left nothing in flight.
+    Attributes:
+        checkpoint: From where to fold again.
+        is_clean: Whether the worker left nothing in flight.
+        beat: Number of the newest BEAT that the commit has passed, -1 for none.
+        token: The newest token that it has passed: nobody may wait for it in vain
+            because the worker died before it could report it.
     """
-    fields = ":".join(map(str, checkpoint))
-    return f"v1:{fields}:{'c' if clean else 'u'}"
+
+    checkpoint: Checkpoint
+    is_clean: bool
+    beat: int = -1
+    token: str = ""
 
 
-def decode_metadata(text: str | None) -> tuple[Checkpoint, bool] | None:
+def encode_metadata(left: Left) -> str:
+    """Spell what a commit says as its metadata: short, ASCII, with its version in front."""
+    fields = ":".join(map(str, left.checkpoint))
+    token = left.token if _TOKEN.fullmatch(left.token) else ""
+    return f"v1:{fields}:{'c' if left.is_clean else 'u'}:{left.beat}:{token}"
+
+
+def decode_metadata(text: str | None) -> Left | None:
     """Read what :func:`encode_metadata` wrote; None for anything else.
 
     A broker that drops metadata gives an empty one, and an unknown version is
@@ -241,5 +258,5 @@ def decode_metadata(text: str | None) -> tuple[Checkpoint, bool] | None:
     match = _METADATA.fullmatch(text or "")
     if match is None:
         return None
-    *numbers, clean = match.groups()
-    return Checkpoint(*map(int, numbers)), clean == "c"
+    *numbers, clean, beat, token = match.groups()
+    return Left(Checkpoint(*map(int, numbers)), clean == "c", int(beat), token)

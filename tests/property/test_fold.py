@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vecferry.fold import Fold, coalesce, decode_metadata, encode_metadata
+from vecferry.fold import Fold, Left, coalesce, decode_metadata, encode_metadata
 from vecferry.model import Image
 from vecferry.record import Event, EventKind
 from vecferry.testing.folds import ForgettingFold, TermlessFold, UnfencedFold, WindowlessFold
@@ -83,7 +83,7 @@ def restarts(
     for commit in range(len(log) + 1):
         first = kind(window)
         take_all(first, log[:commit])
-        read = decode_metadata(encode_metadata(first.checkpoint(commit), clean=True))
+        read = decode_metadata(encode_metadata(Left(first.checkpoint(commit), is_clean=True)))
         assert read is not None
         again = take_all(kind(window, read[0]), log, read[0].offset)
         yield [a for a in whole if a[0] >= commit], [a for a in again if a[0] >= commit]
@@ -241,7 +241,7 @@ def test_a_suffix_delivered_again_ends_in_the_same_state(
         accepted = [a for a in take_all(fold, log[:end], start) if a[0] >= commit]
         target |= state_of(accepted)
         if lives_to_commit:
-            metadata = encode_metadata(fold.checkpoint(end), clean=False) if is_kept else ""
+            metadata = encode_metadata(Left(fold.checkpoint(end), is_clean=False)) if is_kept else ""
             commit = end
     assert {key: target.get(key) for key in source} == source
 

@@ -9,6 +9,7 @@ from vecferry.fold import (
     Checkpoint,
     Fold,
     coalesce,
+    Left,
     decode_metadata,
     encode_metadata,
     has_lapsed,
@@ -318,14 +319,17 @@ def test_coalesce_keeps_the_newest_event_of_each_key_and_no_marker() -> None:
     "checkpoint", [Checkpoint(0), Checkpoint(7, 0, 3, -1), Checkpoint(2**63 - 1, *[2**63 - 1] * 3)]
 )
 def test_metadata_comes_back(checkpoint: Checkpoint, clean: bool) -> None:
-    text = encode_metadata(checkpoint, clean)
+    left = Left(checkpoint, clean, 2**63 - 1, "0123456789abcdef" * 2)
+    text = encode_metadata(left)
     assert text.isascii()
-    assert len(text) < 100
-    assert decode_metadata(text) == (checkpoint, clean)
+    assert len(text) < 200
+    assert decode_metadata(text) == left
+    assert decode_metadata(encode_metadata(left._replace(token="a b:c"))) == left._replace(token="")
 
 
-GARBAGE = ["", "v1", "null", "v2:1:0:-1:-1:c", "v1:-1:0:-1:-1:c", "v1:1:0:-1:c", "v1:1:0:-2:-1:c"]
-GARBAGE += ["v1:1:0:-1:-1:x", "v1:1:0:-1:-1:c\n", "v1:٣:0:-1:-1:c", f"v1:{'9' * 30}:0:-1:-1:c"]
+GARBAGE = ["", "v1", "null", "v2:1:0:-1:-1:c:-1:", "v1:-1:0:-1:-1:c:-1:", "v1:1:0:-1:c:-1:"]
+GARBAGE += ["v1:1:0:-1:-1:x:-1:", "v1:1:0:-1:-1:c:-1:\n", "v1:٣:0:-1:-1:c:-1:", "v1:1:0:-2:-1:c:-1:"]
+GARBAGE += [f"v1:{'9' * 30}:0:-1:-1:c:-1:", "v1:1:0:-1:-1:c", "v1:1:0:-1:-1:c:-1:a b"]
 
 
 @pytest.mark.parametrize("text", [None, *GARBAGE])

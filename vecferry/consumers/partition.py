@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from vecferry.consumers.progress import Batch, Progress, State
 from vecferry.errors import HaltError, RecordError
-from vecferry.fold import Checkpoint, Fold, decode_metadata, encode_metadata
+from vecferry.fold import Checkpoint, Fold, Left, decode_metadata, encode_metadata
 from vecferry.log.intake import Committed, Raw
 from vecferry.record import Event, EventKind
 
@@ -18,11 +18,15 @@ class Takeover(NamedTuple):
         base: The last commit.
         checkpoint: From where to fold again.
         is_clean: Whether the last owner left nothing in flight.
+        beat: Number of the newest BEAT that was passed, -1 for none.
+        token: The newest token that was passed.
     """
 
     base: int
     checkpoint: Checkpoint
     is_clean: bool
+    beat: int = -1
+    token: str = ""
 
 
 def plan_takeover(committed: Committed, *, was_owned: bool) -> Takeover:
@@ -77,8 +81,8 @@ class Partition:
         self.is_leaving = False
         self.is_paused = False
         self.send_at: float | None = None
-        self.beat = -1
-        self.token = ""
+        self.beat = takeover.beat
+        self.token = takeover.token
         self.points = 0
         self.size = 0
         self.commit_at = float("-inf")
@@ -209,18 +213,24 @@ class Partition:
         checkpoint = self._checkpoint
         if self._next >= offset:
             checkpoint = self._fold.checkpoint(offset)
-        return Committed(offset, encode_metadata(checkpoint, clean))
+        beat, token = self.beat, self.token
+        for at, event in self._beats:
+            if at >= offset:
+                break
+            beat, token = event.number, event.token or token
+        return Committed(offset, encode_metadata(Left(checkpoint, clean, beat, token)))
 
     def mark(self) -> Committed:
         """Return the last commit again, ``unclean``."""
-        return Committed(self.progress.base, encode_metadata(self._checkpoint, clean=False))
+        left = Left(self._checkpoint, is_clean=False, beat=self.beat, token=self.token)
+        return Committed(self.progress.base, encode_metadata(left))
 
     def committed(self, place: Committed) -> None:
         """The broker holds this commit."""
         self.progress.committed(place.offset)
         known = decode_metadata(place.metadata)
         if known is not None:
-            self._checkpoint = known[0]
+            self._checkpoint = known.checkpoint
         while self._beats and self._beats[0][0] < place.offset:
             _, event = self._beats.popleft()
             self.beat, self.token = event.number, event.token or self.token

@@ -6,7 +6,7 @@ import pytest
 from vecferry.consumers.partition import Partition
 from vecferry.consumers.progress import Progress
 from vecferry.errors import TransientError
-from vecferry.fold import Checkpoint, decode_metadata, encode_metadata
+from vecferry.fold import Checkpoint, Left, decode_metadata, encode_metadata
 from vecferry.log.intake import Committed, NotOwner
 from vecferry.record import Event, EventKind
 from vecferry.testing.applying import MemoryLog, Rig, image_of, key_of, new_store
@@ -23,7 +23,7 @@ def is_clean(place: Committed) -> bool:
 
 
 def unclean(offset: int, fold_from: int = 0, term: int = -1) -> Committed:
-    return Committed(offset, encode_metadata(Checkpoint(fold_from, term), clean=False))
+    return Committed(offset, encode_metadata(Left(Checkpoint(fold_from, term), is_clean=False)))
 
 
 # --- taking over ---
@@ -47,7 +47,7 @@ def test_unclean_is_committed_before_the_first_write(log: MemoryLog, rig: Make) 
         (Committed(1), True),
         (Committed(1, "something else"), True),
         (unclean(1), True),
-        (Committed(1, encode_metadata(Checkpoint(0), clean=True)), False),
+        (Committed(1, encode_metadata(Left(Checkpoint(0), is_clean=True))), False),
     ],
     ids=["the first owner", "no metadata", "foreign metadata", "unclean", "clean"],
 )
@@ -122,7 +122,7 @@ def older_states(log: MemoryLog, rig: Make) -> list[Any]:
         log.image(1, value)
     first = rig(log, store)
     first.until(lambda: first.shown(1) == 3.0)
-    log.commits[0] = Committed(0, encode_metadata(Checkpoint(0), clean=True))
+    log.commits[0] = Committed(0, encode_metadata(Left(Checkpoint(0), is_clean=True)))
     second = rig(log, store)
     seen: list[Any] = []
     take = second.intake.poll
@@ -155,7 +155,7 @@ def test_a_restarted_worker_folds_from_the_checkpoint_and_applies_from_the_commi
     first = rig(log).settle()
     first.revoke()
     metadata = decode_metadata(log.commits[0].metadata)
-    assert metadata == (Checkpoint(opened, 1), True)
+    assert metadata == Left(Checkpoint(opened, 1), is_clean=True)
     log.put(row._replace(key=key_of(3)))
     log.put(row._replace(key=key_of(2)))  # live since its image: the fold must know that
     second = rig(log).settle()
@@ -219,3 +219,15 @@ def test_a_refused_commit_discards_and_what_is_ours_after_all_is_taken_over_anew
     applier.until(lambda: not log.refusals and not applier.applier._ownership.owned, advance_s=0.1)
     applier.settle(advance_s=1.0)
     assert applier.shown(1) == 1.0
+
+
+def test_a_token_that_was_passed_and_not_reported_is_known_to_the_next_owner(
+    log: MemoryLog, rig: Make
+) -> None:
+    log.image(1, 1.0)
+    log.put(Event(EventKind.BEAT, number=7, token="drained", term=1))
+    rig(log).settle().revoke()
+    log.image(1, 2.0)
+    second = rig(log).settle()
+    (partition,) = second.applier._ownership.owned.values()
+    assert (partition.beat, partition.token) == (7, "drained")

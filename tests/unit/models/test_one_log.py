@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from vecferry.fold import Fold, decode_metadata, encode_metadata
+from vecferry.fold import Fold, Left, decode_metadata, encode_metadata
 from vecferry.model import Image
 from vecferry.record import Event, EventKind
 from vecferry.testing.folds import (
@@ -381,7 +381,7 @@ def assert_restarts_agree(events: tuple[Event, ...]) -> None:
     """A reader restarted at any commit accepts what one that never stopped accepts."""
     fold, commits, accepted = Fold(WINDOW), [], []
     for offset, event in enumerate(events):
-        commits.append(encode_metadata(fold.checkpoint(offset), clean=True))
+        commits.append(encode_metadata(Left(fold.checkpoint(offset), is_clean=True)))
         accepted.append(fold.take(offset, event))
     for commit, metadata in enumerate(commits):
         read = decode_metadata(metadata)

@@ -8,8 +8,8 @@ from vecferry.errors import HaltError
 from vecferry.fold import (
     Checkpoint,
     Fold,
-    coalesce,
     Left,
+    coalesce,
     decode_metadata,
     encode_metadata,
     has_lapsed,
@@ -328,7 +328,12 @@ def test_metadata_comes_back(checkpoint: Checkpoint, clean: bool) -> None:
 
 
 GARBAGE = ["", "v1", "null", "v2:1:0:-1:-1:c:-1:", "v1:-1:0:-1:-1:c:-1:", "v1:1:0:-1:c:-1:"]
-GARBAGE += ["v1:1:0:-1:-1:x:-1:", "v1:1:0:-1:-1:c:-1:\n", "v1:٣:0:-1:-1:c:-1:", "v1:1:0:-2:-1:c:-1:"]
+GARBAGE += [
+    "v1:1:0:-1:-1:x:-1:",
+    "v1:1:0:-1:-1:c:-1:\n",
+    "v1:٣:0:-1:-1:c:-1:",
+    "v1:1:0:-2:-1:c:-1:",
+]
 GARBAGE += [f"v1:{'9' * 30}:0:-1:-1:c:-1:", "v1:1:0:-1:-1:c", "v1:1:0:-1:-1:c:-1:a b"]
 
 

@@ -40,12 +40,22 @@ def pgvector() -> StoreSettings:
     return StoreSettings(type="pgvector", url=engines.pgvector())
 
 
+def parquet() -> StoreSettings:
+    return StoreSettings(type="parquet", url=str(engines.begin_run() / "parquet"))
+
+
+def parquet_of_objects() -> StoreSettings:
+    return StoreSettings(type="parquet", url="memory://conformance")
+
+
 STORES: list[Callable[[], StoreSettings]] = [
     memory,
     memory_that_normalises,
     qdrant,
     pgvector,
     pinecone,
+    parquet,
+    parquet_of_objects,
     milvus_lite,
     pytest.param(milvus, marks=pytest.mark.milvus),
 ]

@@ -241,7 +241,9 @@ def test_a_suffix_delivered_again_ends_in_the_same_state(
         accepted = [a for a in take_all(fold, log[:end], start) if a[0] >= commit]
         target |= state_of(accepted)
         if lives_to_commit:
-            metadata = encode_metadata(Left(fold.checkpoint(end), is_clean=False)) if is_kept else ""
+            metadata = (
+                encode_metadata(Left(fold.checkpoint(end), is_clean=False)) if is_kept else ""
+            )
             commit = end
     assert {key: target.get(key) for key in source} == source
 

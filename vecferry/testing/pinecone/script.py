@@ -84,8 +84,10 @@ class Script:
             self._recent.append(now)
             if self._failed < plan.fail_times and path.endswith(plan.fail_path):
                 self._failed += 1
-                asked_s = plan.asked_s if plan.fail_status == 429 else None
-                return Verdict(plan.fail_status, asked_s, plan.applied)
+                if plan.fail_status != 429:
+                    return Verdict(plan.fail_status, None, plan.applied)
+                self._counts["throttled"] += 1
+                return Verdict(429, plan.asked_s, plan.applied)
             return Verdict()
 
     def counts(self) -> dict[str, int]:

@@ -171,7 +171,7 @@ def test_threads_that_are_refused_together_do_not_hammer(
 ) -> None:
     """Five threads meet a limit of one request a second: each window refuses each at most once."""
     with contextlib.closing(Connection(settings)) as connection:
-        server.script(per_s_max=1, retry_after_s=1.0)
+        server.script(per_s_max=1, retry_after_s=1.0)  # a busy machine may not reach it
         call = Call("POST", f"{server.url}/i/none/query", "asking", body=b"{}", absent_ok=True)
         threads = [threading.Thread(target=connection.call, args=(call,)) for _ in range(5)]
         for thread in threads:
@@ -179,5 +179,5 @@ def test_threads_that_are_refused_together_do_not_hammer(
         for thread in threads:
             thread.join()
     counts = server.counts()
-    assert counts["requests"] - counts["throttled"] == 5
-    assert counts["throttled"] <= 4 + 3 + 2 + 1
+    assert counts["requests"] - counts.get("throttled", 0) == 5
+    assert counts.get("throttled", 0) <= 4 + 3 + 2 + 1

@@ -16,11 +16,13 @@ from vecferry.testing.pinecone import PineconeServer
 from vecferry.testing.subjects import Subject
 
 THREADS = 4
+REFUSED = 4
+"""So many are refused in any case: a busy machine may not reach a limit."""
 
 
 def refusals_max(accepted: int, per_s: int, threads: int = THREADS) -> int:
     """Each thread may be refused once a window; twice as many for windows that slide."""
-    return 2 * threads * (accepted // per_s + 2)
+    return REFUSED + 2 * threads * (accepted // per_s + 2)
 
 
 def test_a_source_that_answers_429_is_scanned_without_an_error(
@@ -29,7 +31,7 @@ def test_a_source_that_answers_429_is_scanned_without_an_error(
     points = [subject.point(f"{n:04}") for n in range(600)]
     subject.put(points)
     bounds = subject.chunks(100)
-    server.script(per_s_max=8, retry_after_s=1.0)
+    server.script(per_s_max=8, retry_after_s=1.0, fail_status=429, fail_times=REFUSED)
 
     def read(part: int) -> list[Point]:
         return list(subject.points_of(bounds[part]))
@@ -39,7 +41,7 @@ def test_a_source_that_answers_429_is_scanned_without_an_error(
     assert found == points
     counts = server.counts()
     accepted = counts["requests"] - counts["throttled"]
-    assert counts["throttled"] > 0, "or there was no limit"
+    assert counts["throttled"] >= REFUSED
     assert counts["throttled"] <= refusals_max(accepted, 8)
 
 
@@ -48,7 +50,7 @@ def test_a_target_that_takes_fifty_requests_a_second_gets_no_more(
 ) -> None:
     """Batches are repeated as the applier does it: after the time that was asked for."""
     batches = [[subject.point(f"{batch} {n}") for n in range(5)] for batch in range(200)]
-    server.script(per_s_max=50, retry_after_s=1.0)
+    server.script(per_s_max=50, retry_after_s=1.0, fail_status=429, fail_times=REFUSED)
     backoff = Backoff(30.0, seed=1)
 
     def apply(batch: list[Point]) -> int:
@@ -67,7 +69,7 @@ def test_a_target_that_takes_fifty_requests_a_second_gets_no_more(
         list(pool.map(apply, batches))
     counts = server.counts()
     assert counts["upsert"] - counts["throttled"] == 200, "each batch was taken once"
-    assert 0 < counts["throttled"] <= refusals_max(200, 50)
+    assert REFUSED <= counts["throttled"] <= refusals_max(200, 50)
     server.script()
     assert subject.store.count(subject.ref.name) == 1_000
 
@@ -107,7 +109,6 @@ def test_without_the_shared_wait_the_service_would_be_hammered(
 ) -> None:
     """The guard removed: every refusal is answered with the next request at once."""
     monkeypatch.setattr(Pace, "wait", lambda *_: None)
-    server.script(per_s_max=2, retry_after_s=1.0)
-    for n in range(6):
-        subject.put([subject.point(f"{n}")])
-    assert server.counts()["throttled"] > refusals_max(6, 2, threads=1)
+    server.script(retry_after_s=1.0, fail_status=429, fail_times=100)
+    assert subject.put([subject.point("a")]) == []
+    assert server.counts()["throttled"] == 100 > refusals_max(1, 1, threads=1)

@@ -19,8 +19,8 @@ Numbers = NDArray[np.float32]
 SPARSE_VALUES_MAX = 2_048
 
 _ROUNDED_TWICE = np.array([0x15AE43FD], "<u4").view("<f4")
-"""7.038531e-26, the float32 that is known to become another one when its shortest decimal is read
-as a double first."""
+"""7.038531e-26, the only float32 above zero (each was tried) that becomes another one when its
+shortest decimal is read as a double first."""
 
 
 def dense_values(vector: Vector, spec: VectorSpec) -> NDArray[Any]:

@@ -123,8 +123,8 @@ def test_a_log_that_is_new_or_was_lost_has_what_came_before_read_again(
     captured.control.append("chunks", "docs/1", {"collection": "docs", "bounds": []})
     feed.turn()
     assert feed.rescans() == []
-    [row] = run(database, "SELECT slot_name FROM pg_replication_slots")
-    run(database, f"SELECT pg_drop_replication_slot('{row[0]}')")
+    slot = slots.slot_name(captured.settings.name)
+    run(database, f"SELECT pg_drop_replication_slot('{slot}')")
     captured.put(1, n=0)
     assert feed.turn() == {}
     assert ["new" in reason for reason in feed.rescans()] == [True]

@@ -24,6 +24,7 @@ class Capabilities:
     Attributes:
         id_types: The types of id it keeps natively: int, uuid, str.
         int_min, int_max: The range of its integer ids.
+        id_text: The pattern that a whole string id matches; empty where any will do.
         namespaces: Whether it has a real container for a namespace.
         dtypes: Of dense vectors.
         metrics: Of dense vectors.
@@ -50,6 +51,7 @@ class Capabilities:
     metrics: frozenset[Metric]
     int_min: int = 0
     int_max: int = 2**64 - 1
+    id_text: str = ""
     namespaces: bool = False
     sparse: bool = False
     multi: bool = False

@@ -11,6 +11,7 @@ or under another collection's name, and stays what it is: a field.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
@@ -48,7 +49,10 @@ def is_native(key: Key, capabilities: Capabilities) -> bool:
     if isinstance(key.id, UUID):
         return "uuid" in capabilities.id_types
     if isinstance(key.id, str):
-        return "str" in capabilities.id_types
+        pattern = capabilities.id_text
+        return "str" in capabilities.id_types and (
+            not pattern or re.fullmatch(pattern, key.id) is not None
+        )
     return "int" in capabilities.id_types and capabilities.int_min <= key.id <= capabilities.int_max
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote_to_bytes
 from vecferry.errors import RecordError
 from vecferry.model import Id, Key
 from vecferry.ports import Capabilities
-from vecferry.stores.identity import hashed_id
+from vecferry.stores.identity import target_id
 
 METADATA_BYTES_MAX = 40_960
 DENSE_DEFAULT, SPARSE_DEFAULT = "", "sparse"
@@ -20,6 +20,7 @@ DENSE_DEFAULT, SPARSE_DEFAULT = "", "sparse"
 
 CAPABILITIES = Capabilities(
     id_types=frozenset({"str"}),
+    id_text=r"[\x01-\x7f]{1,512}",
     namespaces=True,
     dtypes=frozenset({"float32"}),
     metrics=frozenset({"cosine", "dot", "l2"}),
@@ -50,7 +51,7 @@ class Place(NamedTuple):
 
 def native_id(key: Key) -> str:
     """Return the id that Pinecone gives to this key: its own text, or the UUIDv5 of the key."""
-    return key.id if isinstance(key.id, str) and _is_ascii(key.id) else str(hashed_id(key))
+    return str(target_id(key, CAPABILITIES))
 
 
 def native_namespace(namespace: str) -> str:

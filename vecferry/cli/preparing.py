@@ -9,9 +9,11 @@ from vecferry.log.control import Control
 from vecferry.log.topics import Premise, check_topics, create_topics
 from vecferry.mapping.decided import require_decided
 from vecferry.mapping.names import Mapping
+from vecferry.mapping.plan import Plan
 from vecferry.mapping.resolve import entry_of
 from vecferry.mapping.transforms import Transforms, load_transforms
 from vecferry.ports import Ref
+from vecferry.producers.passes import ask
 
 _RECORD = "migration"
 
@@ -41,7 +43,7 @@ def prepare(migration: Migration) -> list[Premise]:
                 _create_collections(both)
                 control.append(_RECORD, migration.settings.name, _moves(migration, both))
             else:
-                _create_collections(both)
+                _make_anew(both, control)
     return premises
 
 
@@ -157,7 +159,19 @@ def _require_seeded(both: Both, existing: set[str]) -> None:
 
 
 def _create_collections(both: Both) -> None:
+    for plan in _missing(both):
+        both.target.create(plan.collection)
+
+
+def _make_anew(both: Both, control: Control) -> None:
+    """Make collections that were lost: what was applied to them has to be read again."""
+    for plan in _missing(both):
+        scope, name = plan.mapping.source.name, plan.mapping.target.name
+        # first the record: one that is made and not filled would look finished
+        ask(control, f"lost/{scope}", scope, f"the target had lost its collection {name!r}")
+        both.target.create(plan.collection)
+
+
+def _missing(both: Both) -> list[Plan]:
     existing = set(both.target.collections())
-    for plan in both.plans:
-        if plan.mapping.target.name not in existing:
-            both.target.create(plan.collection)
+    return [plan for plan in both.plans if plan.mapping.target.name not in existing]

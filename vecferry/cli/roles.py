@@ -128,13 +128,14 @@ def _snapshot(shift: Shift) -> None:
         worker.select = select
         if not shift.once:
             _await_capture(shift)
-        if not worker.run(shift.names) or shift.once:
+        if not worker.run(shift.names):
             return
 
         def hint_extras(rescan: Rescan) -> int:
             return _hint_extras(shift, source, publisher, rescan)
 
-        RescanWorker(shift.control, worker, board, hint_extras, shift.stop).run(shift.names)
+        rescans = RescanWorker(shift.control, worker, board, hint_extras, shift.stop)
+        rescans.run(shift.names, once=shift.once)
 
 
 @contextlib.contextmanager

@@ -83,7 +83,7 @@ def _watch(migration: Migration, control: Control, stop: threading.Event, run: R
                 now = look()
                 if run.step is not None and run.step(now, supervisor):
                     break
-                if run.once and now.is_applied:
+                if run.once and now.is_applied and not now.live.rescans:
                     break
             if stop.is_set():
                 screen.say("stopping: every worker finishes what it has in hand")

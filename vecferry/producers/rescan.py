@@ -41,10 +41,12 @@ class RescanWorker:
         self._hint_extras = hint_extras
         self._stop = stop
 
-    def run(self, collections: Sequence[str]) -> None:
-        """Carry out every rescan that is asked for, until stopped."""
+    def run(self, collections: Sequence[str], *, once: bool = False) -> None:
+        """Carry out every rescan that is asked for, until stopped; with ``once`` until none is open."""
         while not self._stop.is_set():
             waiting = open_rescans(self._control, collections)
+            if once and not waiting:
+                return
             if not any(self._advance(rescan) for rescan in waiting):
                 self._stop.wait(0.5)
 

@@ -71,3 +71,16 @@ def test_a_plan_with_a_refusal_says_so_by_its_exit_code(
         assert "metric of vector '' is l2 in the target's" in refusal
         assert "refused" in run.say("plan").out
         assert run.say("up").code == 3
+
+
+def test_a_collection_that_the_target_lost_is_made_anew_and_filled_again(
+    tmp_path: Path, document: dict[str, Any], source: str, store: Store
+) -> None:
+    with Run(tmp_path, document) as run:
+        up = run.start("up", "--once", "--json")
+        assert up.ended() == 0, up.text
+        store.drop(f"{source}-moved")
+        up = run.start("up", "--once", "--json")
+        assert up.ended() == 0, up.text
+        assert run.arrived() == 40
+        run.require_equal()

@@ -49,6 +49,7 @@ def report_document(report: FullReport) -> dict[str, Any]:
     return {
         "collection": report.collection,
         "equal": report.is_equal,
+        "empty": report.is_empty,
         "points": {"source": report.source_points, "target": report.target_points},
         "counts": {"source": report.source_count, "target": report.target_count},
         "left_out": report.left_out,
@@ -64,6 +65,8 @@ def report_document(report: FullReport) -> dict[str, Any]:
 def show_report(report: FullReport) -> None:
     """Print a report for people."""
     verdict = "[green]equal[/]" if report.is_equal else "[red]not equal[/]"
+    if report.is_equal and report.is_empty:
+        verdict = "[yellow]nothing to compare, both sides are empty[/]"
     out.print(
         f"{escape(report.collection)}: {verdict}: {report.source_points:,} points in the source, "
         f"{report.target_points:,} in the target, digest {report.digest[:16]}…"

@@ -55,6 +55,9 @@ def _show_collection(each: dict[str, Any]) -> None:
             for row in each["index"]
         ],
     )
+    limits = [[escape(row[of]) for of in ("field", "source", "target")] for row in each["limits"]]
+    if limits:
+        _table(("typed field", "source", "target"), limits)
     for warning in each["warnings"]:
         out.print(f"[yellow]note[/] {escape(warning)}")
     for refusal in each["refusals"]:

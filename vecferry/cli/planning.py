@@ -29,6 +29,7 @@ from vecferry.mapping.estimate import (
     vector_bytes,
 )
 from vecferry.mapping.index import translate_index
+from vecferry.mapping.limits import plan_limits
 from vecferry.mapping.plan import Plan
 from vecferry.mapping.prices import load_prices
 from vecferry.mapping.sample import Sample, measure_sizes
@@ -66,14 +67,17 @@ def plan_document(migration: Migration, both: Both, *, measured: bool = False) -
             "warnings": list(warned),
         },
         "collections": [
-            _collection(plan, points) for plan, points in zip(both.plans, counts, strict=True)
+            _collection(plan, points, same_vendor=settings.source.type == settings.target.type)
+            for plan, points in zip(both.plans, counts, strict=True)
         ],
         "estimate": _plain(estimate),
     }
 
 
-def _collection(plan: Plan, points: int) -> dict[str, Any]:
+def _collection(plan: Plan, points: int, *, same_vendor: bool) -> dict[str, Any]:
     names = dict(plan.mapping.vectors)
+    existing = None if plan.collection is plan.planned else plan.collection
+    limits = plan_limits(plan.source, plan.planned, existing, same_vendor=same_vendor)
     return {
         "source": plan.mapping.source.name,
         "target": plan.mapping.target.name,
@@ -90,6 +94,7 @@ def _collection(plan: Plan, points: int) -> dict[str, Any]:
             for spec in plan.source.vectors
             for made in [plan.collection.vector(names.get(spec.name, spec.name))]
         ],
+        "limits": [limit._asdict() for limit in limits],
         "refusals": list(plan.refusals),
         "warnings": list(plan.warnings),
     }

@@ -69,6 +69,11 @@ class Reached:
         """Whether everything that the snapshot read was applied."""
         return self.phase == "APPLIED"
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything was read and not one point came of it, not even a dead letter."""
+        return self.phase not in ("NEW", "SNAPSHOT") and not self.rows and not self.dead
+
 
 def reached(
     control: Control,

@@ -33,6 +33,8 @@ def status_document(migration: Migration, now: Reached) -> dict[str, Any]:
         "paused": now.is_paused,
         "chunks": {"all": now.chunks, "certified": now.certified},
         "points": {"read": now.rows, "written": now.applied},
+        # a seeded target may hold everything: then no row is needed
+        "empty": now.is_empty and migration.settings.snapshot.mode == "full",
         "behind": {str(at): records for at, records in now.behind.items()},
         "diverged": now.dead,
         "workers": now.workers,
@@ -57,6 +59,8 @@ def show_status(document: dict[str, Any]) -> None:
     """Print the status for people."""
     paused = " [yellow](paused: `vecferry resume` goes on)[/]" if document["paused"] else ""
     out.print(f"[bold]{escape(document['name'])}[/]: {document['phase']}{paused}")
+    if document["empty"]:
+        out.print("[yellow]nothing was read: the source's collections held no point[/]")
     table = Table(box=None, show_header=False, pad_edge=False)
     chunks, points = document["chunks"], document["points"]
     table.add_row("chunks read", f"{chunks['certified']} of {chunks['all']}")

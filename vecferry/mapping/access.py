@@ -198,7 +198,7 @@ _SIGHT: Mapping[str, Sight] = {
         ("wrapped client", *_ANY), ("imports from object storage", "restored backups")
     ),
     "pgvector": Sight(
-        ("replication", "wrapped client", *_ANY),
+        ("logical", *_ANY),
         ("a dropped replication slot: what came meanwhile is read again (a rescan)",),
     ),
     "parquet": Sight((), ("everything: a file that is written anew is another source",)),
@@ -210,7 +210,7 @@ def sight_of(kind: str, collections: list[Collection]) -> tuple[Sight, tuple[str
     sight = _SIGHT.get(kind, Sight(_ANY, ("writes past the feed",)))
     warned = [
         f"{collection.name}: rows expire after {ttl} s, and no feed sees that: ask for a "
-        f"`vecferry rescan {collection.name}` before the switch, or take the TTL off until then"
+        f"`vecferry rescan {collection.name} --reason ttl` before the switch, or take the TTL off until then"
         for collection in collections
         if (ttl := _ttl(collection))
     ]

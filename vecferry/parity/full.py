@@ -90,6 +90,11 @@ class FullReport:
     left_out: int = 0
 
     @property
+    def is_empty(self) -> bool:
+        """Whether neither side holds a point: equal, and nothing was compared."""
+        return not self.source_count and not self.target_count
+
+    @property
     def is_equal(self) -> bool:
         """Whether every point is equal and the stores count what the passes saw."""
         return (

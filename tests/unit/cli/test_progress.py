@@ -39,6 +39,20 @@ def test_points_and_records_behind_are_summed() -> None:
     assert now.behind == {0: 8, 1: 8}
 
 
+def test_a_source_without_a_point_is_told_from_one_that_is_not_read_yet() -> None:
+    control: Any = MemoryControl()
+    assert not reached(control, ["docs"], 2).is_empty
+    control.append("chunks", "docs/x", {"collection": "docs", "bounds": [["", None, None]]})
+    assert not reached(control, ["docs"], 2).is_empty
+    body = {"rows": 0, "digest": "0", "dead": 0, "closed": [1, 1]}
+    control.append("certificate", "docs/0", body)
+    assert reached(control, ["docs"], 2).is_empty
+    # a point that became a dead letter is one
+    control.append("diverged", "docs/i5", {"diverged": True})
+    assert not reached(control, ["docs"], 2).is_empty
+    assert not reached(a_control(certified=2, committed=22), ["docs"], 2).is_empty
+
+
 def test_a_capture_workers_report_is_no_appliers() -> None:
     control = a_control(certified=2, committed=22)
     report = {"beat": 3, "oldest_intent_s": 4.5}

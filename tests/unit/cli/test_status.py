@@ -1,4 +1,4 @@
-"""What ``status`` prints of the writers."""
+"""What ``status`` prints of the writers, and of a source without a point."""
 
 from typing import Any
 
@@ -13,6 +13,9 @@ from vecferry.testing.log import MemoryControl
 class _Migration:
     class settings:  # noqa: N801
         name = "m"
+
+        class snapshot:  # noqa: N801
+            mode = "full"
 
 
 def shown(control: Any, expected: dict[str, int], capsys: Any) -> tuple[dict[str, Any], str]:
@@ -53,3 +56,23 @@ def test_the_operators_word_is_told_with_its_reason(control: Any, capsys: Any) -
     assert "(vouched for: two hosts are down)" in text
     vouch(control, None, "all is captured")
     assert "all writers vouched for: all is captured" in shown(control, {}, capsys)[1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "mode", "is_told"), [(0, "full", True), (7, "full", False), (0, "seeded", False)]
+)
+def test_a_run_over_an_empty_source_does_not_look_like_success(
+    rows: int, mode: str, is_told: bool, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Migration.settings.snapshot, "mode", mode)
+    control: Any = MemoryControl()
+    control.append("chunks", "docs/x", {"collection": "docs", "bounds": [["", None, None]]})
+    body = {"rows": rows, "digest": "0", "dead": 0, "closed": [1, 1]}
+    control.append("certificate", "docs/0", body)
+    migration: Any = _Migration
+    document = status.status_document(migration, reached(control, ["docs"], 2))
+    status.show_status(document)
+    text = " ".join(capsys.readouterr().out.split())
+    assert document["empty"] is is_told
+    assert ("nothing was read: the source's collections held no point" in text) is is_told
+    assert f"{rows} in the log" in text

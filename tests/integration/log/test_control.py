@@ -13,7 +13,7 @@ from vecferry.log.control import Control
 from vecferry.log.embedded import EmbeddedBroker
 from vecferry.log.members import Member
 from vecferry.log.publish import Publisher
-from vecferry.log.topics import create_topics
+from vecferry.log.topics import Topics, create_topics
 from vecferry.testing.logs import Log, log_at
 from vecferry.testing.waiting import wait_until
 
@@ -54,6 +54,18 @@ def test_a_newcomer_reads_all_that_was_written_before_it(log: Log, opened: Opene
     )
     assert [record.body["rows"] for record in newcomer.history("certificate")] == list(range(50))
     assert newcomer.history("nothing of this kind") == []
+
+
+def test_what_a_migration_has_on_record_is_no_other_migrations(log: Log, opened: Opened) -> None:
+    beside = Log(log.connection, Topics(f"{log.topics.migration}-2"), log.settings)
+    create_topics(beside.connection, beside.topics, beside.settings)
+    ours, theirs = opened(log), opened(beside)
+    kept = ours.append("certificate", "docs/0", {"rows": 7})
+    theirs.append("certificate", "docs/0", {"rows": 0})
+    theirs.append("certificate", "docs/1", {"rows": 1})
+    ours.read_to_end()
+    (record,) = ours.history("certificate")
+    assert (record.offset, record.body) == (kept, {"rows": 7})
 
 
 def test_a_record_replaces_its_name_within_its_term_and_never_in_a_higher_one(

@@ -93,6 +93,29 @@ def test_the_index_of_both_sides_stands_side_by_side(
     assert document["estimate"]["points"] == 10
 
 
+def test_typed_fields_and_memory_stand_in_the_plan(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = MemoryStore(database(Migration(file).settings.source.url.removeprefix("memory://")))
+    typed = {"name": "title", "type": "VarChar", "max_length": 512, "nullable": True}
+    options = {"milvus": {"auto_id": True, "fields": [typed]}}
+    (spec,) = store.describe("docs").vectors
+    store.drop("docs")
+    store.create(Collection("docs", (spec,), options=options))
+    assert run("plan", "-c", str(file), "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    (docs,) = document["collections"]
+    title, made = docs["limits"]
+    assert title["source"] == "VarChar, max_length 512, nullable True"
+    assert (made["field"], made["source"]) == ("id", "made by the database (auto_id)")
+    assert set(document["estimate"]["target"]) == {"memory", "disk"}
+    assert run("plan", "-c", str(file)) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "typed field source target" in text
+    assert "VarChar, max_length 512" in text
+    assert "target, memory" in text
+
+
 def test_measuring_takes_the_place_of_a_guess(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

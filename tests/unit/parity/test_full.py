@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vecferry.errors import TransientError
 from vecferry.mapping.names import Mapping
 from vecferry.model import Collection, Dense, Image, Key, Point, VectorSpec
 from vecferry.parity.full import FullCheck, FullReport, Mismatch, MismatchKind, Pair
 from vecferry.ports import Ref, Write
 from vecferry.settings import ParitySettings, StoreSettings
 from vecferry.stores import open_store
+from vecferry.testing.faults import Fate, Fault, FaultyStore
 
 REF = Ref("docs", "docs")
 MAPPING = Mapping(REF, REF, (("", ""),))
@@ -138,3 +140,16 @@ def test_what_healed_between_the_passes_is_not_reported(sides: tuple[Any, Any]) 
 
     target.read = healed
     assert found(check(sides)) == []
+
+
+@pytest.mark.parametrize("operation", ["scan", "count"])
+def test_a_store_that_does_not_answer_is_not_an_empty_one(
+    sides: tuple[Any, Any], operation: str
+) -> None:
+    source, target = sides
+    put(source, *map(a_point, range(5)))
+    away = FaultyStore(source)
+    away.script(Fault(Fate.REFUSED), on=operation)
+    with pytest.raises(TransientError):
+        check((away, target))
+    assert len(found(check((away, target)))) == 5

@@ -40,7 +40,7 @@ def shape(kind=DataType.Int64, *, capabilities=MILVUS, partitions=("_default",),
     )
 
 
-@given(st.text(min_size=1, max_size=60))
+@given(st.text(min_size=1, max_size=20))
 def test_every_namespace_comes_back_from_its_partition(namespace):
     name = partition_name(namespace)
     assert namespace_of(name) == namespace

@@ -35,6 +35,7 @@ demo: ## Watch a collection move: Milvus Lite, Kafka, Qdrant, on this machine.
 
 test: lint ## Everything that CI runs: lint, then all tests on real engines.
 	@$(PYTHON) tools/jars.py
+	@$(PYTHON) tools/weaviate_server.py
 	@$(dev); $(pytest) --cov --cov-report term < /dev/null
 
 test-fast: ## The tests that need no engine.
@@ -72,6 +73,7 @@ lock: ## Resolve the locks anew; LOCK_FLAGS=--upgrade takes the newest versions.
 ifneq ($(wildcard benchmarks/*.py),)
 bench: ## Measure the speed beside its ceilings.
 	@$(PYTHON) tools/jars.py
+	@$(PYTHON) tools/weaviate_server.py
 	@$(dev); $(PYTHON) tools/contain.py "$$python" -m benchmarks $(BENCH_FLAGS) < /dev/null
 endif
 

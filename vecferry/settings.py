@@ -50,11 +50,11 @@ class StoreSettings(_Frozen):
     """How to reach one database. ``url`` is the vendor's own address."""
 
     type: str
-    """The database: ``milvus``, ``pgvector``, ``pinecone``, ``qdrant``, ``memory``; each is an extra of the package."""
+    """The database: ``milvus``, ``pgvector``, ``pinecone``, ``qdrant``, ``weaviate``, ``memory``; each is an extra of the package."""
     url: str = ""
     """The vendor's own address, with its port."""
     grpc_url: str = ""
-    """Qdrant's gRPC address, where it is not the next port on the same host."""
+    """The gRPC address of Qdrant, where it is not the next port on the same host, or of Weaviate, where it is not port 50051 there."""
     api_key: SecretStr | None = None
     """The key, where the database wants one; better in ``VECFERRY_SOURCE__API_KEY`` than in the file."""
     api_key_file: Path | None = None

@@ -40,6 +40,11 @@ def pgvector() -> StoreSettings:
     return StoreSettings(type="pgvector", url=engines.pgvector())
 
 
+def weaviate() -> StoreSettings:
+    url, grpc_url = engines.weaviate()
+    return StoreSettings(type="weaviate", url=url, grpc_url=grpc_url)
+
+
 def parquet() -> StoreSettings:
     return StoreSettings(type="parquet", url=str(engines.begin_run() / "parquet"))
 
@@ -54,6 +59,7 @@ STORES: list[Callable[[], StoreSettings]] = [
     qdrant,
     pgvector,
     pinecone,
+    weaviate,
     parquet,
     parquet_of_objects,
     milvus_lite,

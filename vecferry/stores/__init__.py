@@ -10,7 +10,7 @@ from vecferry.settings import StoreSettings
 
 __all__ = ["TYPES", "open_store"]
 
-TYPES = ("memory", "milvus", "parquet", "pgvector", "pinecone", "qdrant")
+TYPES = ("memory", "milvus", "parquet", "pgvector", "pinecone", "qdrant", "weaviate")
 """The names that ``type`` can have; an extra of the same name brings the client.
 A name with dots is the module of an adapter from elsewhere, with a ``connect`` of its own."""
 

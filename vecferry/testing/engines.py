@@ -30,6 +30,7 @@ from vecferry.testing import milvus as _milvus
 from vecferry.testing import pgvector as _pgvector
 from vecferry.testing import pinecone as _pinecone
 from vecferry.testing import qdrant as _qdrant
+from vecferry.testing import weaviate as _weaviate
 
 _FOLDER = "VECFERRY_TEST_RUN"
 _OWNER = "VECFERRY_TEST_OWNER"
@@ -119,6 +120,25 @@ def pinecone() -> str:
 
     given = os.environ.get("VECFERRY_TEST_PINECONE")
     return given or shared("pinecone", start, _pinecone.missing)["url"]
+
+
+def weaviate() -> tuple[str, str]:
+    """Return the addresses of a Weaviate: REST's URL, and gRPC's for a channel.
+
+    Where ``VECFERRY_TEST_WEAVIATE`` names one, its gRPC port is 50051 unless
+    ``VECFERRY_TEST_WEAVIATE_GRPC`` says otherwise.
+    """
+
+    def start(owner: int, folder: Path) -> Running:
+        server = _weaviate.WeaviateServer(folder, owner=owner).start()
+        return Running({"url": server.url, "grpc_url": server.grpc_url}, server.watcher)
+
+    given = os.environ.get("VECFERRY_TEST_WEAVIATE")
+    if given:
+        grpc_url = f"{urlsplit(given).hostname}:50051"
+        return given, os.environ.get("VECFERRY_TEST_WEAVIATE_GRPC", grpc_url)
+    found = shared("weaviate", start, _weaviate.missing)
+    return found["url"], found["grpc_url"]
 
 
 def embedded() -> str:

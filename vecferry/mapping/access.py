@@ -191,7 +191,7 @@ _SIGHT: Mapping[str, Sight] = {
         ("bulk imports", "restored backups", "rows that expire (collection.ttl.seconds)"),
     ),
     "weaviate": Sight(
-        ("wrapped client", *_ANY),
+        _ANY,
         ("restored backups", "objects that expire", "tenants that are offloaded"),
     ),
     "pinecone": Sight(

@@ -1,5 +1,10 @@
 """What each role needs, and what no feed sees."""
 
+from pathlib import Path
+
+import pytest
+
+import vecferry
 from vecferry.log.names import Topics
 from vecferry.mapping.access import (
     ROLES,
@@ -80,3 +85,15 @@ def test_what_a_client_lacks_is_told_by_role() -> None:
         ("capture", TOPICS.events, ("Write",)),
     ]
     assert missing_rights(grants, {}) == []
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_feeds_that_the_plan_lists_are_there(kind: str) -> None:
+    feeds, _ = sight_of(kind, [])
+    package = Path(vecferry.__file__).parent
+    wrapper = package / "producers" / "feeds" / "clients" / f"{kind}.py"
+    store = package / "stores" / kind / "store.py"
+    assert "wrapped client" not in feeds.feeds or wrapper.exists()
+    assert ("logical" in feeds.feeds) == (
+        store.exists() and "def keeps_changes(" in store.read_text()
+    )

@@ -50,7 +50,8 @@ class StoreSettings(_Frozen):
     """How to reach one database. ``url`` is the vendor's own address."""
 
     type: str
-    """The database: ``milvus``, ``pgvector``, ``pinecone``, ``qdrant``, ``weaviate``, ``memory``; each is an extra of the package."""
+    """The database: ``milvus``, ``parquet``, ``pgvector``, ``pinecone``, ``qdrant``, ``weaviate``; each is
+    an extra of the package. ``memory`` is for tests."""
     url: str = ""
     """The vendor's own address, with its port."""
     grpc_url: str = ""
@@ -102,7 +103,7 @@ class CollectionSettings(_Frozen):
     source: str
     """The name in the source, or a pattern."""
     target: str = ""
-    """The name in the target; the source's own when empty. A ``*`` takes what the pattern's matched."""
+    """The name in the target; the source's own when empty. A ``*`` stands for the source's whole name."""
     vectors: Mapping[str, str] = Field(default_factory=dict)
     """Vector names, source to target, where the mapping's own choice does not fit."""
     metrics: Mapping[str, Metric] = Field(default_factory=dict)

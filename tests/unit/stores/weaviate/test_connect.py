@@ -49,3 +49,13 @@ def test_a_server_that_is_not_there_is_the_configuration_s_fault():
     with pytest.raises(ConfigError, match="url and grpc_url"):
         store.version()
     store.close()
+
+
+def test_the_key_goes_through_both_doors_and_is_never_shown():
+    store = connect(StoreSettings(type="weaviate", url="http://127.0.0.1:9", api_key="geheim"))
+    assert store._connection._client.headers["authorization"] == "Bearer geheim"
+    assert store._connection._metadata == (("authorization", "Bearer geheim"),)
+    with pytest.raises(ConfigError) as raised:
+        store.version()
+    assert "geheim" not in str(raised.value)
+    store.close()

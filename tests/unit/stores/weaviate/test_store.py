@@ -9,7 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from vecferry.errors import ConfigError, HaltError
+from vecferry.errors import ConfigError, HaltError, UnknownOutcome
 from vecferry.model import Collection, Dense, Image, Key, Point, VectorSpec
 from vecferry.payload import decode_payload
 from vecferry.ports import Ref, Write
@@ -17,7 +17,7 @@ from vecferry.settings import StoreSettings
 from vecferry.stores.weaviate import WeaviateStore, connect
 from vecferry.stores.weaviate.layout import Layout
 from vecferry.testing import engines
-from vecferry.testing.subjects import dense
+from vecferry.testing.subjects import dense, vector_of
 
 SPEC = VectorSpec("default", dim=8, metric="cosine")
 
@@ -73,6 +73,45 @@ def test_a_bad_object_of_a_batch_fails_alone(
     monkeypatch.undo()
     found = store.read(Ref(name, "docs"), [one.key for one in right])
     assert found == [*right[:2], None, *right[3:]]
+
+
+def test_a_good_object_that_is_not_taken_is_tried_again(
+    store: WeaviateStore, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    properties = [{"name": "n", "dataType": ["int"]}]
+    store.create(Collection(name, (SPEC,), options={"properties": properties}))
+    lie = Layout.of(store.describe(name))._replace(types={"n": "text"})
+    monkeypatch.setattr(store._schemas, "layout", lambda *_, **__: lie)
+    monkeypatch.setattr(store._connection, "validate", lambda *_: 200)
+    (one,) = points(1)
+    one = one._replace(image=one.image._replace(payload=b'{"n":"a text"}'))
+    with pytest.raises(UnknownOutcome):
+        put(store, name, [one])
+
+
+def test_multivectors_and_vectors_without_a_name_are_searched(
+    store: WeaviateStore, url: str, name: str
+) -> None:
+    rows = VectorSpec("rows", "multi", dim=8, metric="dot")
+    store.create(Collection(name, (SPEC, rows)))
+    found = [
+        Point(one.key, Image({**one.image.vectors, "rows": vector_of(rows, n)}))
+        for n, one in enumerate(points(20))
+    ]
+    assert put(store, name, found) == []
+    ref = Ref(name, "docs")
+    assert store.read(ref, [one.key for one in found]) == found
+    (hits,) = store.search(ref, "rows", [found[3].image.vectors["rows"]], 5)
+    assert len(hits) == 5
+    (hits,) = store.search(ref, "default", [found[3].image.vectors["default"]], 5, exact=False)
+    assert hits[0].key == found[3].key
+    store.drop(name)
+    made(url, name)
+    assert put(store, name, points(20)) == []
+    (hits,) = store.search(ref, "default", [found[3].image.vectors["default"]], 5)
+    assert hits[0].key == found[3].key
+    with pytest.raises(ConfigError, match="no vector 'x'"):
+        store.search(ref, "x", [], 1)
 
 
 def test_a_class_that_went_meanwhile_stops_the_worker(store: WeaviateStore, name: str) -> None:

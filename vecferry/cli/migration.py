@@ -19,7 +19,7 @@ from vecferry.mapping.sample import Sample, take_sample, try_sample
 from vecferry.mapping.transforms import Preview, Transforms, load_transforms
 from vecferry.parity.full import Pair
 from vecferry.ports import Store
-from vecferry.settings import Settings, load_settings
+from vecferry.settings import CollectionSettings, Settings, load_settings
 from vecferry.stores import open_store
 
 _METADATA_S = 30.0
@@ -162,6 +162,7 @@ class Migration:
             existing = set(target.collections())
             plans, samples, transforms = [], [], []
             for entry in resolve_collections(self.settings.collections, source.collections()):
+                self._require_two(entry)
                 transforms.append(load_transforms(entry.transforms, self.path.parent))
                 side = Side(source.describe(entry.source), source.capabilities)
                 there = target.describe(entry.target) if entry.target in existing else None
@@ -177,6 +178,17 @@ class Migration:
                     samples.append(points)
                 plans.append(plan)
             yield Both(source, target, tuple(plans), tuple(samples), tuple(transforms))
+
+    def _require_two(self, entry: CollectionSettings) -> None:
+        """Refuse to move a collection onto itself, whatever else is allowed."""
+        ours, theirs = self.settings.source, self.settings.target
+        place = ("type", "url", "database")
+        is_one = all(getattr(ours, each) == getattr(theirs, each) for each in place)
+        if is_one and entry.source == entry.target:
+            raise ConfigError(
+                f"collection {entry.source!r} would be moved onto itself: source and target are one "
+                f"database; give it another name in collections.target"
+            )
 
     @property
     def _same_vendor(self) -> bool:

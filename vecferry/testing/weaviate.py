@@ -33,7 +33,6 @@ _FIXED = {
     "CLUSTER_ADVERTISE_ADDR": "127.0.0.1",
     "RAFT_BOOTSTRAP_EXPECT": "1",
     "DISABLE_TELEMETRY": "true",
-    "AUTOSCHEMA_ENABLED": "false",
     "LOG_LEVEL": "warning",
 }
 

@@ -48,6 +48,8 @@ class Writes:
         encoded = self._encode(ref.name, [one for one in newest.values() if one.image], layout)
         failures += encoded.failures
         if encoded.objects:
+            # Weaviate makes a class that is not there from the first object written to it
+            self._schemas.require_there(ref.name)
             self._schemas.prepare(ref.name, layout)
             if layout.tenants:
                 tenants = {message.tenant for _, message in encoded.objects}

@@ -157,7 +157,8 @@ class VectorSpec:
         name: The vector's name in that collection, ``""`` for Qdrant's unnamed one.
         kind: dense, sparse or multi.
         dtype: Of the components.
-        dim: Components of one dense vector; 0 for a sparse one.
+        dim: Components of one dense vector; 0 for a sparse one, and where the database
+            learns it from its first point.
         metric: Read from the collection's index, never guessed; None where the
             collection has no index yet.
         index: The index's algorithm and parameters in the vendor's own words.

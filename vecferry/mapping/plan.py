@@ -220,9 +220,9 @@ def _differences(made: Sequence[VectorSpec], existing: Collection) -> list[str]:
                 f"{existing.name!r} has no vector {spec.name!r} (it has {has}): map it in collections.vectors"
             )
             continue
-        for what in ("kind", "dim", "metric"):
+        for what, unknown in (("kind", ""), ("dim", 0), ("metric", None)):
             ours, theirs = getattr(spec, what), getattr(there, what)
-            if ours != theirs and not (what == "metric" and None in (ours, theirs)):
+            if ours != theirs and unknown not in (ours, theirs):
                 found.append(
                     f"{what} of vector {spec.name!r} is {theirs} in the target's {existing.name!r} "
                     f"and {ours} in the source: make it anew, or set collections.target"

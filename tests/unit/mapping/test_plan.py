@@ -236,3 +236,10 @@ def test_patterns_are_resolved_and_names_are_checked() -> None:
             ],
             ["a", "b"],
         )
+
+
+@pytest.mark.parametrize(("dim", "fits"), [(3, True), (0, True), (4, False)])
+def test_a_dimension_that_the_target_does_not_know_yet_fits(dim: int, fits: bool) -> None:
+    existing = a_collection(VectorSpec("e", dim=dim, metric="l2"))
+    plan = plan_mapping(Side(a_collection(), RICH), RICH, DOCS, existing)
+    assert (plan.refusals == ()) == fits

@@ -174,8 +174,10 @@ def _vector_names(
                     f"not have: it has {', '.join(map(repr, known))}"
                 )
     names = {}
+    # among several dense ones it needs a name in every database
+    is_alone = sum(spec.kind != "sparse" for spec in source.collection.vectors) == 1
     for name in known:
-        is_unnamed = name == source.capabilities.unnamed_vector
+        is_unnamed = is_alone and name == source.capabilities.unnamed_vector
         names[name] = settings.vectors.get(
             name, capabilities.unnamed_vector if is_unnamed else name
         )

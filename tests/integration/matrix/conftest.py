@@ -29,11 +29,17 @@ def pgvector(_: Path) -> StoreSettings:
     return StoreSettings(type="pgvector", url=engines.pgvector())
 
 
+def weaviate(_: Path) -> StoreSettings:
+    url, grpc_url = engines.weaviate()
+    return StoreSettings(type="weaviate", url=url, grpc_url=grpc_url)
+
+
 DATABASES: Mapping[str, Callable[[Path], StoreSettings]] = {
     "qdrant": qdrant,
     "milvus": milvus,
     "pinecone": pinecone,
     "pgvector": pgvector,
+    "weaviate": weaviate,
 }
 
 

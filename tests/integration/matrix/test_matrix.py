@@ -15,7 +15,7 @@ from vecferry.ports import Store
 from vecferry.testing.matrix import fill, mismatches, move, plan_move, table
 from vecferry.testing.nasty import corpus
 
-NAMES = ("milvus", "pgvector", "pinecone", "qdrant")
+NAMES = ("milvus", "pgvector", "pinecone", "qdrant", "weaviate")
 PAGE = Path(__file__).parents[3] / "docs" / "matrix.md"
 HEAD = """# From any database to any other
 

@@ -243,3 +243,13 @@ def test_a_dimension_that_the_target_does_not_know_yet_fits(dim: int, fits: bool
     existing = a_collection(VectorSpec("e", dim=dim, metric="l2"))
     plan = plan_mapping(Side(a_collection(), RICH), RICH, DOCS, existing)
     assert (plan.refusals == ()) == fits
+
+
+def test_the_unnamed_vector_keeps_its_name_beside_other_dense_ones() -> None:
+    both = a_collection(
+        VectorSpec("vector", dim=3, metric="l2"), VectorSpec("e", dim=3, metric="l2")
+    )
+    alone = a_collection(VectorSpec("vector", dim=3, metric="l2"))
+    for source, names in ((both, ["vector", "e"]), (alone, [""])):
+        made = plan_mapping(Side(source, RICH), QDRANTISH, DOCS).collection
+        assert [spec.name for spec in made.vectors] == names

@@ -50,7 +50,11 @@ def test_an_error_of_the_database_leaves_the_write_open() -> None:
     ):
         for rest in (True, False):
             client = QdrantClient(
-                url=proxy.url, grpc_port=proxy.grpc_port, prefer_grpc=not rest, timeout=60
+                url=proxy.url,
+                grpc_port=proxy.grpc_port,
+                prefer_grpc=not rest,
+                timeout=60,
+                check_compatibility=False,
             )
             if rest:
                 vectors = models.VectorParams(size=4, distance="Dot")

@@ -89,7 +89,7 @@ def test_a_clients_own_key_goes_through_and_none_is_added() -> None:
 
 
 def _with_key(where: dict[str, Any], *, make: bool) -> None:
-    client = QdrantClient(**where, api_key="secret", timeout=60)
+    client = QdrantClient(**where, api_key="secret", timeout=60, check_compatibility=False)
     if make:
         vectors = models.VectorParams(size=4, distance="Dot")
         client.create_collection("docs", vectors_config=vectors)

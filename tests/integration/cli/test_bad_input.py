@@ -1,6 +1,7 @@
 """What cannot be: a clear error (what, where, what next), and nothing is written anywhere."""
 
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from vecferry.log.child import free_port
-from vecferry.model import Collection, VectorSpec
-from vecferry.ports import Store
+from vecferry.model import Collection, Dense, Image, Key, VectorSpec
+from vecferry.ports import Ref, Store, Write
 from vecferry.testing.qdrant import QdrantServer
 from vecferry.testing.runs import Run, Said
 
@@ -95,8 +96,16 @@ def test_a_target_of_another_dimension(document, refused, source, store):
     assert "vecferry plan" in said.line
 
 
-def test_a_target_that_is_not_empty_unless_that_is_allowed(tmp_path, document, refused, source):
-    document["collections"] = [{"source": source, "target": source}]
+def test_a_target_that_is_not_empty_unless_that_is_allowed(
+    tmp_path, document, refused, source, store
+):
+    full = f"{source}-full"
+    store.create(replace(store.describe(source), name=full))
+    writes = [
+        Write(Key(source, "", at), Image({"": Dense("float32", 8, bytes(32))})) for at in range(40)
+    ]
+    assert store.write(Ref(full, source), writes) == []
+    document["collections"] = [{"source": source, "target": full}]
     said = refused(document, 2)
     assert "holds 40 points already" in said.line
     assert "allow_not_empty" in said.line

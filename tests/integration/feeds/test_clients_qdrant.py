@@ -42,7 +42,7 @@ def feed(log: Log) -> Iterator[Feed]:
 
 @pytest.fixture
 def name(log: Log, address: dict[str, Any]) -> Iterator[str]:
-    original = QdrantClient(**address, check_compatibility=False)
+    original = QdrantClient(**address)
     size = models.VectorParams(size=2, distance=models.Distance.DOT)
     name = prepared_name(log.topics)
     original.create_collection(name, vectors_config=size)
@@ -72,9 +72,7 @@ def ids(log: Log, kind: HintKind) -> set[Any]:
 def test_writes_of_every_form_reach_the_source_and_the_log(
     log: Log, feed: Feed, name: str, address: dict[str, Any], prefer_grpc: bool
 ) -> None:
-    client: Any = captured_by(
-        feed, QdrantClient(**address, prefer_grpc=prefer_grpc, check_compatibility=False)
-    )
+    client: Any = captured_by(feed, QdrantClient(**address, prefer_grpc=prefer_grpc))
     client.upsert(name, [point(1), point(2, 2), point(ONE)])
     client.upload_points(name, [point(number, 7) for number in range(10, 80)], batch_size=32)
     client.set_payload(name, {"x": 1}, [1])
@@ -102,7 +100,7 @@ def test_the_async_client_reaches_the_log_too(
     log: Log, feed: Feed, name: str, address: dict[str, Any]
 ) -> None:
     async def run() -> None:
-        client: Any = captured_by(feed, AsyncQdrantClient(**address, check_compatibility=False))
+        client: Any = captured_by(feed, AsyncQdrantClient(**address))
         await asyncio.gather(*(client.upsert(name, [point(number)]) for number in range(20)))
         await client.delete(name, filter_of(1))
         assert (await client.count(name)).count == 0
@@ -117,7 +115,7 @@ def test_the_async_client_reaches_the_log_too(
 def test_an_alias_leads_to_the_collection_that_moves(
     log: Log, feed: Feed, name: str, address: dict[str, Any]
 ) -> None:
-    client: Any = captured_by(feed, QdrantClient(**address, check_compatibility=False))
+    client: Any = captured_by(feed, QdrantClient(**address))
     alias = models.CreateAlias(collection_name=name, alias_name=f"{name}_live")
     client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
     client.upsert(f"{name}_live", [point(3)])

@@ -205,13 +205,18 @@ class Pipeline:
         """Return how many records of hints there are, BEATs among them."""
         return sum(1 for _ in read_topic(self.migration.connection, self.migration.topics.hints))
 
-    def settle(self) -> None:
+    def settle(self, *stages: str) -> None:
         """Wait until every hint that is written is resolved, and every event applied, by the commits.
 
         Unlike :meth:`rest` it needs nothing of BEATs.
+
+        Args:
+            stages: ``capture`` or ``apply``; both when left out.
         """
         topics, numbers = self.migration.topics, range(self.migration.settings.log.partitions)
-        for stage, topic in (("capture", topics.hints), ("apply", topics.events)):
+        known = {"capture": topics.hints, "apply": topics.events}
+        for stage in stages or known:
+            topic = known[stage]
             ends = self._ends(topic)
 
             def has_come(stage: str = stage, ends: Mapping[int, int] = ends) -> bool:

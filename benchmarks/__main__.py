@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from rich.console import Console
 
-from benchmarks import bare, rig
+from benchmarks import bare, live, rig
+from benchmarks.figures import Figure
 from vecferry.log.codec import SingleObjectCodec
 from vecferry.model import Collection, Dense, Image, Key, Point, VectorSpec, key_bytes
 from vecferry.ports import Ref
@@ -30,30 +31,6 @@ from vecferry.testing.qdrant import QdrantServer
 
 DIM = 768
 _err = Console(stderr=True, highlight=False)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table.
-
-    Attributes:
-        what: What was measured.
-        value: The figure.
-        needs: What it must reach, or must not pass; None for information.
-        at_most: Whether ``needs`` is an upper bound.
-    """
-
-    what: str
-    value: float
-    needs: float | None = None
-    at_most: bool = False
-
-    @property
-    def is_met(self) -> bool:
-        """Whether it is as it should be."""
-        if self.needs is None:
-            return True
-        return self.value <= self.needs if self.at_most else self.value >= self.needs
 
 
 def pipeline(servers: str, scale: float) -> list[Figure]:
@@ -121,6 +98,7 @@ BENCHES: dict[str, Callable[[str, float], list[Figure]]] = {
     "a": pipeline,
     "b": databases,
     "c": memory,
+    **live.BENCHES,
 }
 
 

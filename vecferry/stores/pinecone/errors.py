@@ -5,26 +5,15 @@ something and got no clear answer has an unknown outcome; the same answer to a
 request that reads is merely transient.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
 
 import httpx
 import orjson
 
-from vecferry.errors import (
-    ConfigError,
-    HaltError,
-    RecordError,
-    TransientError,
-    UnknownOutcome,
-    VecferryError,
-)
-
-Meaning = Literal["refused", "unknown", "record", "halt", "exists", "rights"]
-"""refused: nothing was changed, try later; unknown: it may land; record: this input
-can never apply; halt: going on could lose data; exists: what should be made is there;
-rights: the credentials do not reach."""
+from vecferry.errors import ConfigError, TransientError, UnknownOutcome, VecferryError
+from vecferry.stores.outcomes import Meaning, error_of
+from vecferry.stores.outcomes import retry_after_s as asked_s
 
 STATUS: Mapping[int, Meaning] = {
     400: "record",
@@ -48,13 +37,6 @@ _DETAILS_MAX = 300
 _ADVICE: Mapping[Meaning, str] = {
     "rights": "check api_key, and that the key may do this",
     "halt": "look at the index, then start again",
-}
-_ERRORS: Mapping[Meaning, Callable[[str], VecferryError]] = {
-    "unknown": UnknownOutcome,
-    "record": RecordError,
-    "halt": HaltError,
-    "rights": HaltError,
-    "exists": ConfigError,
 }
 
 
@@ -93,23 +75,15 @@ def translate_errors(
 
 def retry_after_s(response: httpx.Response) -> float | None:
     """Return the seconds that a ``Retry-After`` asks for; None without one, or for a date."""
-    try:
-        return max(0.0, float(response.headers.get("retry-after", "")))
-    except ValueError:
-        return None
+    return asked_s(response.headers.items())
 
 
 def _of_answer(response: httpx.Response, doing: str, when: tuple[bool, bool]) -> VecferryError:
-    writes, connecting = when
     meaning = meaning_of(response.status_code)
     message = f"{doing}: Pinecone answered {response.status_code} {_details(response)}".rstrip()
     if advice := _ADVICE.get(meaning):
         message = f"{message}; {advice}"
-    if connecting and meaning in ("record", "rights", "halt", "exists"):
-        return ConfigError(message)
-    if meaning == "refused" or (meaning == "unknown" and not writes):
-        return TransientError(message, retry_after_s=retry_after_s(response))
-    return _ERRORS[meaning](message)
+    return error_of(meaning, message, when, retry_after_s(response))
 
 
 def _of_transport(error: httpx.HTTPError, doing: str, writes: bool) -> VecferryError:

@@ -5,9 +5,9 @@ A request that changes something and got no clear answer has an unknown outcome;
 the same answer to a request that reads is merely transient.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import grpc
 import httpx
@@ -18,39 +18,10 @@ from qdrant_client.http.exceptions import (
     UnexpectedResponse,
 )
 
-from vecferry.errors import (
-    ConfigError,
-    HaltError,
-    RecordError,
-    TransientError,
-    UnknownOutcome,
-    VecferryError,
-)
-
-Meaning = Literal["refused", "unknown", "record", "halt", "exists", "rights", "old"]
-"""refused: nothing was changed, try later; unknown: it may land; record: this input
-can never apply; halt: going on could lose data; exists: what should be made is there;
-rights: the credentials do not reach; old: the server has no such request."""
-
-CODES: Mapping[grpc.StatusCode, Meaning] = {
-    grpc.StatusCode.CANCELLED: "unknown",
-    grpc.StatusCode.UNKNOWN: "unknown",
-    grpc.StatusCode.INVALID_ARGUMENT: "record",
-    grpc.StatusCode.DEADLINE_EXCEEDED: "unknown",
-    grpc.StatusCode.NOT_FOUND: "halt",  # the collection has gone
-    grpc.StatusCode.ALREADY_EXISTS: "exists",
-    grpc.StatusCode.PERMISSION_DENIED: "rights",
-    grpc.StatusCode.UNAUTHENTICATED: "rights",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "refused",  # REST's 429
-    grpc.StatusCode.FAILED_PRECONDITION: "refused",  # a shard is being moved
-    grpc.StatusCode.ABORTED: "unknown",
-    grpc.StatusCode.OUT_OF_RANGE: "record",
-    grpc.StatusCode.UNIMPLEMENTED: "old",
-    grpc.StatusCode.INTERNAL: "unknown",
-    grpc.StatusCode.UNAVAILABLE: "unknown",  # a stream that broke; see Connection for refused
-    grpc.StatusCode.DATA_LOSS: "halt",
-}
-"""Every code but OK."""
+from vecferry.errors import VecferryError
+from vecferry.stores.outcomes import Meaning, error_of
+from vecferry.stores.outcomes import retry_after_s as asked_s
+from vecferry.stores.rpc_codes import CODES
 
 _HTTP: Mapping[int, Meaning] = {
     400: "record",
@@ -99,7 +70,7 @@ _Answer = tuple[Meaning, str, float | None]
 def _of_rpc(error: Any) -> _Answer:
     code = error.code()
     details = (error.details() or "")[:_DETAILS_MAX]
-    return CODES[code], f"{code.name}: {details}", _retry_after(error.trailing_metadata())
+    return CODES[code], f"{code.name}: {details}", asked_s(error.trailing_metadata())
 
 
 def _of_client(error: Exception) -> _Answer:
@@ -122,32 +93,7 @@ def _of_status(status: int) -> Meaning:
 
 def _translate(answer: _Answer, doing: str, when: tuple[bool, bool]) -> VecferryError:
     meaning, details, retry_after_s = answer
-    writes, connecting = when
     message = f"{doing}: Qdrant answered {details}"
     if advice := _ADVICE.get(meaning):
         message = f"{message}; {advice}"
-    if connecting and meaning in ("record", "rights", "old", "halt", "exists"):
-        return ConfigError(message)
-    if meaning == "refused" or (meaning == "unknown" and not writes):
-        return TransientError(message, retry_after_s=retry_after_s)
-    return _REST[meaning](message)
-
-
-_REST: Mapping[Meaning, Callable[[str], VecferryError]] = {
-    "unknown": UnknownOutcome,
-    "record": RecordError,
-    "halt": HaltError,
-    "rights": HaltError,
-    "old": HaltError,
-    "exists": ConfigError,
-}
-
-
-def _retry_after(metadata: Any) -> float | None:
-    for name, value in metadata or ():
-        if name.lower() == "retry-after":
-            try:
-                return max(0.0, float(value))
-            except ValueError:
-                return None  # a date; the worker's own backoff will do
-    return None
+    return error_of(meaning, message, when, retry_after_s)
